@@ -1,0 +1,48 @@
+# The same few verbs by hand and in CI. `make` alone lists them.
+BIN := .venv/bin
+SOURCES := chatbot responder drills bench scripts rules
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench drill docs lock clean
+
+help: ## list the verbs
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: run-setup ## the main job, live: a fault, the alert, the runbook's steps, the page, the cure, the post-mortem
+	@$(BIN)/drill demo
+
+drill: run-setup ## one drill, scored: make drill ALERT=HighErrorRate
+	@$(BIN)/drill run $(or $(ALERT),HighErrorRate)
+
+test: dev-setup ## every test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: dev-setup ## format, lint, types, imports
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+format: dev-setup ## put the code into its format
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+bench: dev-setup ## the measured comparisons; results are kept in bench/results/
+	$(BIN)/python -m bench
+
+docs: dev-setup ## write again the generated parts of docs/
+	$(BIN)/python scripts/write_docs.py
+
+lock: dev-setup ## resolve the dependencies again
+	scripts/lock
+
+clean: ## remove the local stack's files and what building made
+	rm -rf .stack .pytest_cache .ruff_cache .hypothesis build dist
+
+.PHONY: run-setup dev-setup
+run-setup:
+	@scripts/setup run
+	@scripts/system-packages run
+dev-setup:
+	@scripts/setup dev
+	@scripts/system-packages test
