@@ -24,5 +24,7 @@ def next_state(table: Table[S, E], state: S, event: E, *, thing: str) -> S:
 
 def mermaid(table: Table[S, E]) -> str:
     """The diagram of the table, for the documentation."""
-    arrows = [f"    {state} --> {after}: {event}" for state, row in table.items() for event, after in row.items()]
+    arrows = [
+        f"    {state} --> {after}: {event}" for state, row in table.items() for event, after in row.items()
+    ]
     return "\n".join(["stateDiagram-v2", *arrows])

@@ -1,0 +1,56 @@
+"""Escalation: who is paged, when, until someone answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from responder.core.incident import Severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EscalationStep:
+    """`after` counts from the moment paging began. `notify` names people or roles, `channels` how they are reached."""
+
+    after: timedelta
+    notify: tuple[str, ...]
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EscalationPolicy:
+    """Steps in the order of `after`. After the last one the whole begins again, `repeat` times, `repeat_after` later.
+
+    `wait_for_evidence` is how long the first page may wait so that it can carry what the investigation found.
+    """
+
+    name: str
+    severities: frozenset[Severity]
+    wait_for_evidence: timedelta
+    steps: tuple[EscalationStep, ...]
+    repeat: int
+    repeat_after: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Where an escalation stands: the round, and the step in it that is due next."""
+
+    round: int
+    step: int
+    due_at: datetime
+
+
+def position_after(
+    policy: EscalationPolicy, *, started_at: datetime, round_: int, step: int
+) -> Position | None:
+    """What is due after (`round_`, `step`) fired, or None when the policy is at its end.
+
+    `started_at` is when the round's paging began: lateness of one step never delays the next.
+    """
+    if step + 1 < len(policy.steps):
+        return Position(round=round_, step=step + 1, due_at=started_at + policy.steps[step + 1].after)
+    if round_ < policy.repeat:
+        begins = started_at + policy.steps[-1].after + policy.repeat_after
+        return Position(round=round_ + 1, step=0, due_at=begins + policy.steps[0].after)
+    return None

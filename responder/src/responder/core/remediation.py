@@ -1,0 +1,151 @@
+"""A remediation: an action that may change things, run once, behind a preview and a person's approval."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NewType
+
+from responder.core.incident import IncidentId
+from responder.core.machine import Table
+
+RemediationId = NewType("RemediationId", int)
+
+
+class State(StrEnum):
+    OFFERED = "offered"
+    PREVIEWING = "previewing"
+    PREVIEWED = "previewed"
+    APPROVED = "approved"
+    RUNNING = "running"
+    VERIFYING = "verifying"
+    VERIFIED = "verified"
+    FAILED = "failed"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+    WITHDRAWN = "withdrawn"
+
+
+class Event(StrEnum):
+    ASK_PREVIEW = "preview"
+    PREVIEWED = "previewed"
+    APPROVE = "approve"
+    EXPIRE = "expire"
+    START = "start"
+    RAN = "ran"
+    VERIFIED = "verified"
+    FAIL = "fail"
+    UNDO = "undo"
+    UNDONE = "undone"
+    WITHDRAW = "withdraw"
+
+
+# Approval is only possible on a preview that a person has seen, and only `start` leads to a change of the outside world.
+TRANSITIONS: Table[State, Event] = {
+    State.OFFERED: {Event.ASK_PREVIEW: State.PREVIEWING, Event.WITHDRAW: State.WITHDRAWN},
+    State.PREVIEWING: {
+        Event.PREVIEWED: State.PREVIEWED,
+        Event.FAIL: State.OFFERED,
+        Event.WITHDRAW: State.WITHDRAWN,
+    },
+    State.PREVIEWED: {
+        Event.ASK_PREVIEW: State.PREVIEWING,
+        Event.APPROVE: State.APPROVED,
+        Event.EXPIRE: State.OFFERED,
+        Event.WITHDRAW: State.WITHDRAWN,
+    },
+    State.APPROVED: {
+        Event.START: State.RUNNING,
+        Event.EXPIRE: State.OFFERED,
+        Event.WITHDRAW: State.WITHDRAWN,
+    },
+    State.RUNNING: {Event.RAN: State.VERIFYING, Event.FAIL: State.FAILED},
+    State.VERIFYING: {Event.VERIFIED: State.VERIFIED, Event.FAIL: State.FAILED},
+    State.VERIFIED: {Event.UNDO: State.UNDOING},
+    State.FAILED: {Event.ASK_PREVIEW: State.PREVIEWING, Event.UNDO: State.UNDOING},
+    State.UNDOING: {Event.UNDONE: State.UNDONE, Event.FAIL: State.FAILED},
+    State.UNDONE: {Event.ASK_PREVIEW: State.PREVIEWING},
+    State.WITHDRAWN: {},
+}
+
+
+class Phase(StrEnum):
+    """The part that a request of the runbook's `http` block plays, by its `### name`."""
+
+    PREVIEW = "preview"
+    RUN = "run"
+    VERIFY = "verify"
+    UNDO = "undo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What an answer must hold: `field` is a path such as `flag.enabled`, `value` its JSON value."""
+
+    field: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request of the runbook. Placeholders stay as written: values are put in at the last moment."""
+
+    phase: Phase
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: str | None
+    expects: tuple[Expectation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remediation:
+    """`digest` binds an approval to the text, the bound values and the preview that the person saw."""
+
+    id: RemediationId
+    incident_id: IncidentId
+    position: int
+    key: str
+    label: str
+    text: str
+    line: int
+    state: State
+    runnable: bool
+    reason: str
+    requests: tuple[Request, ...]
+    preview: Mapping[str, Any] | None
+    digest: str | None
+    approved_by: str | None
+    expires_at: datetime | None
+    result: Mapping[str, Any] | None
+
+
+def by_phase(requests: Sequence[Request], phase: Phase) -> tuple[Request, ...]:
+    return tuple(request for request in requests if request.phase is phase)
+
+
+def approval_digest(*, text: str, targets: Mapping[str, str], preview: Mapping[str, Any]) -> str:
+    """SHA-256, hex, of what is approved: the action's text, where it goes, and what it would change."""
+    body = json.dumps([text, targets, preview], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+def unmet(expects: Sequence[Expectation], body: Any) -> tuple[str, ...]:
+    """A sentence for each expectation that the JSON `body` does not meet."""
+    return tuple(
+        f"{expect.field} is {json.dumps(found)}, expected {json.dumps(expect.value)}"
+        for expect in expects
+        if (found := _at(body, expect.field)) != expect.value or type(found) is not type(expect.value)
+    )
+
+
+def _at(body: Any, path: str) -> Any:
+    for part in path.split("."):
+        if not isinstance(body, Mapping) or part not in body:
+            return None
+        body = body[part]  # pyright: ignore[reportUnknownVariableType]
+    return body  # pyright: ignore[reportUnknownVariableType]
