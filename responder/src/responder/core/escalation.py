@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from responder.core.incident import Severity
 
@@ -54,3 +56,41 @@ def position_after(
         begins = started_at + policy.steps[-1].after + policy.repeat_after
         return Position(round=round_ + 1, step=0, due_at=begins + policy.steps[0].after)
     return None
+
+
+def policy_to_json(policy: EscalationPolicy) -> dict[str, Any]:
+    """The policy as it is stamped onto an incident; durations in seconds."""
+    return {
+        "name": policy.name,
+        "severities": sorted(policy.severities),
+        "wait_for_evidence": policy.wait_for_evidence.total_seconds(),
+        "steps": [
+            {
+                "after": step.after.total_seconds(),
+                "notify": list(step.notify),
+                "channels": list(step.channels),
+            }
+            for step in policy.steps
+        ],
+        "repeat": policy.repeat,
+        "repeat_after": policy.repeat_after.total_seconds(),
+    }
+
+
+def policy_from_json(body: Mapping[str, Any]) -> EscalationPolicy:
+    """What `policy_to_json` wrote."""
+    return EscalationPolicy(
+        name=body["name"],
+        severities=frozenset(Severity(severity) for severity in body["severities"]),
+        wait_for_evidence=timedelta(seconds=body["wait_for_evidence"]),
+        steps=tuple(
+            EscalationStep(
+                after=timedelta(seconds=step["after"]),
+                notify=tuple(step["notify"]),
+                channels=tuple(step["channels"]),
+            )
+            for step in body["steps"]
+        ),
+        repeat=body["repeat"],
+        repeat_after=timedelta(seconds=body["repeat_after"]),
+    )

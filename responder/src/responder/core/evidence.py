@@ -73,3 +73,22 @@ class Evidence:
     data: Mapping[str, Any]
     started_at: datetime | None
     ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStep:
+    """An action of an investigation step as it will be run, or the `reason` why it will not.
+
+    `probe` says how it is measured: `{"query", "threshold"}` for promql, `{"url", "component"}` for http,
+    `{"path", "pattern", "lines"}` for log. Placeholders stay as written.
+    """
+
+    key: str
+    step_number: str
+    step_title: str
+    kind: str
+    text: str
+    line: int
+    probe: Mapping[str, Any]
+    runs: bool
+    reason: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, NewType
 
@@ -37,6 +38,7 @@ class Page:
     idempotency_key: str
     body: Mapping[str, Any]
     state: PageState
+    created_at: datetime
 
 
 def page_key(incident: Incident, *, round_: int, step: int, person: str, channel: str) -> str:

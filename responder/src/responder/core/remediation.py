@@ -124,6 +124,48 @@ class Remediation:
     result: Mapping[str, Any] | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRemediation:
+    """An action of the runbook's remediation as it will be offered; without requests it is for a person to do."""
+
+    key: str
+    label: str
+    text: str
+    line: int
+    runnable: bool
+    reason: str
+    requests: tuple[Request, ...]
+
+
+def requests_to_json(requests: Sequence[Request]) -> list[dict[str, Any]]:
+    return [
+        {
+            "phase": request.phase,
+            "method": request.method,
+            "url": request.url,
+            "headers": dict(request.headers),
+            "body": request.body,
+            "expects": [{"field": e.field, "value": e.value} for e in request.expects],
+        }
+        for request in requests
+    ]
+
+
+def requests_from_json(body: Sequence[Mapping[str, Any]]) -> tuple[Request, ...]:
+    """What `requests_to_json` wrote."""
+    return tuple(
+        Request(
+            phase=Phase(request["phase"]),
+            method=request["method"],
+            url=request["url"],
+            headers=request["headers"],
+            body=request["body"],
+            expects=tuple(Expectation(field=e["field"], value=e["value"]) for e in request["expects"]),
+        )
+        for request in body
+    )
+
+
 def by_phase(requests: Sequence[Request], phase: Phase) -> tuple[Request, ...]:
     return tuple(request for request in requests if request.phase is phase)
 

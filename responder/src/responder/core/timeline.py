@@ -89,9 +89,8 @@ def chain_hash(
 
 def first_break(entries: Iterable[Entry]) -> Entry | None:
     """The first entry that does not follow from the one before, or None when the chain is whole."""
-    previous, seq = FIRST, 0
-    for entry in entries:
-        seq += 1
+    previous = FIRST
+    for seq, entry in enumerate(entries, start=1):
         expected = chain_hash(
             previous=previous,
             incident_id=entry.incident_id,

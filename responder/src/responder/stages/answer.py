@@ -1,0 +1,162 @@
+"""What a person does with an incident: acknowledge, assess, mitigate, note, preview and approve a remedy.
+
+Every one is a transaction that moves a state by its table and writes who did it into the timeline.
+"""
+
+from __future__ import annotations
+
+import hmac
+
+from responder.core.incident import UNANSWERED, Event, Incident, IncidentId, Severity
+from responder.core.process import met_by
+from responder.core.remediation import Event as RemediationEvent
+from responder.core.remediation import Remediation
+from responder.core.status_page import UpdateState
+from responder.core.timeline import EntryKind
+from responder.errors import BadPayload, Conflict
+from responder.stages import communicate
+from responder.stages.ports import Outside
+from responder.store import deadlines, escalations, incidents, remediations, timeline
+from responder.store.db import Conn
+from responder.store.remediations import Note
+
+NOTE_LIMIT = 4_000
+
+
+async def acknowledge(outside: Outside, incident_id: IncidentId, *, person: str) -> Incident:
+    """Stops the paging; the first to answer becomes commander. Acknowledging twice changes nothing."""
+    async with outside.database.transaction() as conn:
+        incident = await incidents.get(conn, incident_id, lock=True)
+        if incident.status not in UNANSWERED:
+            return incident
+        incident = await _move(conn, outside, incident, Event.ACKNOWLEDGE)
+        await escalations.stop(conn, incident_id)
+        await incidents.set_commander(conn, incident_id, person)
+        await _tell(conn, outside, incident_id, EntryKind.ACKNOWLEDGED, person, "has it; paging stops")
+        return await incidents.get(conn, incident_id)
+
+
+async def assess(
+    outside: Outside, incident_id: IncidentId, *, person: str, severity: Severity, text: str = ""
+) -> Incident:
+    """Records what a person judged the severity to be. Raises IllegalTransition before it is acknowledged."""
+    async with outside.database.transaction() as conn:
+        incident = await incidents.get(conn, incident_id, lock=True)
+        moved = await _move(conn, outside, incident, Event.ASSESS)
+        if severity != incident.severity:
+            moved = await incidents.set_severity(conn, incident_id, severity)
+        changed = "confirms" if severity == incident.severity else f"changes {incident.severity} to"
+        await _tell(
+            conn, outside, incident_id, EntryKind.ASSESSED, person, f"{changed} {severity}. {text}".strip()
+        )
+        await communicate.announce(conn, outside, moved, UpdateState.IDENTIFIED)
+        return moved
+
+
+async def mitigate(outside: Outside, incident_id: IncidentId, *, person: str, text: str) -> Incident:
+    """Records that users are no longer hurt, by something done outside of this program."""
+    async with outside.database.transaction() as conn:
+        incident = await incidents.get(conn, incident_id, lock=True)
+        return await mitigated(conn, outside, incident, person=person, text=text)
+
+
+async def mitigated(conn: Conn, outside: Outside, incident: Incident, *, person: str, text: str) -> Incident:
+    """The same inside the caller's transaction."""
+    moved = await _move(conn, outside, incident, Event.MITIGATE)
+    await _tell(conn, outside, incident.id, EntryKind.MITIGATED, person, text)
+    await communicate.announce(conn, outside, moved, UpdateState.MONITORING)
+    return moved
+
+
+async def note(outside: Outside, incident_id: IncidentId, *, person: str, text: str) -> None:
+    """Adds a person's words to the timeline. Raises BadPayload when there are none or too many."""
+    words = text.strip()
+    if not words or len(words) > NOTE_LIMIT:
+        raise BadPayload(f"A note has 1 to {NOTE_LIMIT} characters; this one has {len(words)}.")
+    async with outside.database.transaction() as conn:
+        incident = await incidents.get(conn, incident_id)
+        await _tell(conn, outside, incident.id, EntryKind.NOTE, person, outside.policies.bindings.redact(words))
+
+
+async def ask_preview(
+    outside: Outside, incident_id: IncidentId, remediation_id: int, *, person: str
+) -> Remediation:
+    """Has the worker look at what the remedy would change. Raises Conflict for one that only a person can do."""
+    async with outside.database.transaction() as conn:
+        item = await remediations.get(conn, remediation_id, incident_id=incident_id)
+        if not item.runnable:
+            raise Conflict(f"This remedy cannot be run from here: {item.reason}")
+        return await remediations.change(
+            conn, item, RemediationEvent.ASK_PREVIEW, now=outside.clock.now(), note=Note(result={"asked_by": person})
+        )
+
+
+async def approve(
+    outside: Outside, incident_id: IncidentId, remediation_id: int, *, person: str, digest: str
+) -> Remediation:
+    """Lets the remedy run once. `digest` is that of the preview the person saw.
+
+    Raises Conflict when the preview is another one or too old, IllegalTransition when there is none.
+    """
+    now = outside.clock.now()
+    async with outside.database.transaction() as conn:
+        incident = await incidents.get(conn, incident_id, lock=True)
+        item = await remediations.get(conn, remediation_id, incident_id=incident_id)
+        if item.digest is not None and not hmac.compare_digest(item.digest, digest):
+            raise Conflict("What you approve is not what was previewed last. Look at the new preview, then decide.")
+        if item.expires_at is not None and item.expires_at <= now:
+            raise Conflict("The preview is too old to decide on. Ask for a new one.")
+        item = await remediations.change(
+            conn, item, RemediationEvent.APPROVE, now=now, note=Note(approved_by=person)
+        )
+        await _tell(
+            conn, outside, incident_id, EntryKind.REMEDIATION_APPROVED, person, f"approves: {item.label}",
+            data={"remediation": item.id, "digest": digest},
+        )  # fmt: skip
+        if Event.ASSESS in _possible(incident):
+            # Deciding on a remedy is an assessment: the severity stands as declared.
+            moved = await _move(conn, outside, incident, Event.ASSESS)
+            await _tell(conn, outside, incident_id, EntryKind.ASSESSED, person, f"confirms {moved.severity} by deciding")
+            await communicate.announce(conn, outside, moved, UpdateState.IDENTIFIED)
+        return item
+
+
+async def undo(
+    outside: Outside, incident_id: IncidentId, remediation_id: int, *, person: str
+) -> Remediation:
+    """Has the worker take the change back."""
+    async with outside.database.transaction() as conn:
+        item = await remediations.get(conn, remediation_id, incident_id=incident_id)
+        item = await remediations.change(conn, item, RemediationEvent.UNDO, now=outside.clock.now())
+        await _tell(
+            conn, outside, incident_id, EntryKind.NOTE, person, f"asks to undo: {item.label}",
+            data={"remediation": item.id},
+        )  # fmt: skip
+        return item
+
+
+def _possible(incident: Incident) -> frozenset[Event]:
+    return events_possible(incident)
+
+
+async def _move(conn: Conn, outside: Outside, incident: Incident, event: Event) -> Incident:
+    now = outside.clock.now()
+    moved = await incidents.change(conn, incident, event, now=now)
+    await deadlines.meet(conn, incident.id, met_by(moved.status), now=now)
+    return moved
+
+
+async def _tell(
+    conn: Conn,
+    outside: Outside,
+    incident_id: IncidentId,
+    kind: EntryKind,
+    person: str,
+    text: str,
+    *,
+    data: dict[str, object] | None = None,
+) -> None:
+    at = outside.clock.now()
+    await timeline.append(
+        conn, incident_id, kind, at=at, actor=person, text=f"{person.capitalize()} {text}", data=data
+    )

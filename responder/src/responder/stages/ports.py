@@ -1,0 +1,88 @@
+"""What a stage is handed: the outside, as Protocols. The real ones are in `integrations`; tests fake them at the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from responder.core.clock import Clock
+from responder.core.page import Page
+from responder.core.policies import Policies
+from responder.runbooks.library import Library
+from responder.store.db import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One series of an instant query."""
+
+    labels: Mapping[str, str]
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An HTTP answer. `body` is the parsed JSON, or None; `text` at most the limit of the caller."""
+
+    status: int
+    text: str
+    body: Any
+    seconds: float
+
+
+class Metrics(Protocol):
+    async def query(self, promql: str, *, timeout: timedelta) -> list[Sample]:
+        """The instant value of an expression. Raises SourceError."""
+        ...
+
+
+class Http(Protocol):
+    async def read(self, url: str, *, headers: Mapping[str, str], timeout: timedelta) -> Answer:
+        """GET. Raises SourceError, SourceRefused for an origin that is not allowed."""
+        ...
+
+    async def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: str | None, timeout: timedelta
+    ) -> Answer:
+        """A request that may change things. Raises as `read`."""
+        ...
+
+
+class Logs(Protocol):
+    async def tail(self, path: str, *, pattern: str | None, lines: int) -> list[str]:
+        """The last `lines` lines of a log that hold `pattern`. Raises SourceError."""
+        ...
+
+
+class Pager(Protocol):
+    async def send(self, page: Page) -> None:
+        """Delivers, or raises SourceError: `permanent` says whether another try can help. Returns only on a confirmed 2xx."""
+        ...
+
+
+class Links(Protocol):
+    def acknowledge(self, incident: str, person: str) -> str:
+        """The address at which `person` acknowledges the incident."""
+        ...
+
+    def incident(self, incident: str) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """Everything beyond the process, and what the stages need to speak of it."""
+
+    database: Database
+    clock: Clock
+    policies: Policies
+    library: Library
+    metrics: Metrics
+    http: Http
+    logs: Logs
+    pagers: Mapping[str, Pager]
+    links: Links
+    status_dir: Path
+    postmortem_dir: Path

@@ -1,0 +1,188 @@
+"""alert → incident: joins an open one or opens it, with its steps, remedies, deadlines and first page in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from responder.core.alert import Alert, AlertStatus
+from responder.core.incident import Incident, IncidentId, Kind, Severity
+from responder.core.process import Deadline, Milestone, applies, milestone_named
+from responder.core.status_page import UpdateState
+from responder.core.timeline import EntryKind
+from responder.runbooks.library import Entry
+from responder.runbooks.plan import plan_remediation, plan_steps
+from responder.stages import communicate
+from responder.stages.ports import Outside
+from responder.store import alerts, deadlines, due, escalations, evidence, incidents, recoveries, remediations
+from responder.store import runbook_revisions, timeline
+from responder.store.alerts import StoredAlert
+from responder.store.db import Conn
+from responder.store.due import Claim
+from responder.telemetry import DECISIONS
+
+
+class Decision(StrEnum):
+    """What became of an alert, and why."""
+
+    OPENED = "opened"
+    JOINED = "joined_open_incident"
+    HEARTBEAT = "watchdog_is_no_incident"
+    RESOLVED = "resolved"
+    RESOLVED_UNKNOWN = "resolved_without_incident"
+
+
+# An alert that always fires, by convention of Prometheus: it says that the chain is alive.
+WATCHDOG = "Watchdog"
+
+
+async def run(outside: Outside, claim: Claim) -> None:
+    """Triages one alert."""
+    async with outside.database.transaction() as conn:
+        stored = await alerts.get(conn, claim.id)
+        if stored.alert.name == WATCHDOG:
+            decision = Decision.HEARTBEAT
+        elif stored.alert.status is AlertStatus.RESOLVED:
+            decision = await _resolved(conn, outside, stored)
+        else:
+            decision = await _firing(conn, outside, stored)
+        await due.finish(conn, alerts.QUEUE, claim)
+    DECISIONS.labels(stage="triage", reason=decision).inc()
+
+
+async def _resolved(conn: Conn, outside: Outside, stored: StoredAlert) -> Decision:
+    if stored.incident_id is None:
+        return Decision.RESOLVED_UNKNOWN
+    now = outside.clock.now()
+    incident = await incidents.get(conn, stored.incident_id, lock=True)
+    await timeline.append(
+        conn,
+        incident.id,
+        EntryKind.ALERT_RESOLVED,
+        at=now,
+        text=f"{stored.alert.name} is quiet",
+        data={"alert": stored.alert.name, "fingerprint": stored.alert.fingerprint},
+    )
+    if await alerts.still_firing(conn, incident.id) == 0:
+        await incidents.set_quiet_since(conn, incident.id, now)
+        await recoveries.schedule(conn, incident.id, due_at=now + outside.policies.remediation.settle)
+    return Decision.RESOLVED
+
+
+async def _firing(conn: Conn, outside: Outside, stored: StoredAlert) -> Decision:
+    alert = stored.alert
+    incident = await incidents.open_for(conn, service=alert.service, alertname=alert.name)
+    decision = Decision.JOINED
+    if incident is None:
+        entry = outside.library.entry_for(alert)
+        incident = await _open(conn, outside, alert, entry)
+        decision = Decision.OPENED
+        await _received(conn, incident.id, stored)
+        await _opened(conn, incident, entry, now=outside.clock.now())
+        await _prepare(conn, outside, incident, entry)
+    else:
+        await _received(conn, incident.id, stored)
+    await alerts.join(conn, stored.id, incident.id)
+    await incidents.set_quiet_since(conn, incident.id, None)
+    await recoveries.cancel(conn, incident.id)
+    return decision
+
+
+async def _open(conn: Conn, outside: Outside, alert: Alert, entry: Entry | None) -> Incident:
+    now = outside.clock.now()
+    if entry:
+        await runbook_revisions.keep(conn, sha256=entry.sha256, path=entry.path, text=entry.text, now=now)
+    severity = severity_of(alert, entry)
+    kind = kind_of(alert)
+    return await incidents.open_incident(
+        conn,
+        service=alert.service,
+        alertname=alert.name,
+        title=entry.alert.title if entry else alert.name,
+        severity=severity,
+        kind=kind,
+        restricted=kind is Kind.SECURITY or alert.name in outside.policies.restricted_alerts,
+        runbook_sha256=entry.sha256 if entry else None,
+        runbook_entry=entry.alert.slug if entry else None,
+        alert_labels=alert.labels,
+        policy=outside.policies.escalation_for(severity).name,
+        now=now,
+    )
+
+
+def severity_of(alert: Alert, entry: Entry | None) -> Severity:
+    """The rule's label, else the runbook's word, else P0: an alert of unknown weight must wake someone."""
+    written = alert.labels.get("severity", "")
+    if written in set(Severity):
+        return Severity(written)
+    if entry and entry.severity:
+        return entry.severity
+    return Severity.P0
+
+
+def kind_of(alert: Alert) -> Kind:
+    written = alert.labels.get("kind", "")
+    return Kind(written) if written in set(Kind) else Kind.SYMPTOM
+
+
+async def _received(conn: Conn, incident_id: IncidentId, stored: StoredAlert) -> None:
+    await timeline.append(
+        conn,
+        incident_id,
+        EntryKind.ALERT_RECEIVED,
+        at=stored.received_at,
+        text=f"{stored.alert.name} fires: {stored.alert.summary}",
+        data={
+            "alert": stored.alert.name,
+            "fingerprint": stored.alert.fingerprint,
+            "labels": dict(stored.alert.labels),
+            "started_at": stored.alert.starts_at.isoformat(),
+        },
+    )
+
+
+async def _opened(conn: Conn, incident: Incident, entry: Entry | None, *, now: datetime) -> None:
+    source = f"runbook {entry.path}, line {entry.alert.line}" if entry else "no runbook entry names this alert"
+    await timeline.append(
+        conn,
+        incident.id,
+        EntryKind.INCIDENT_OPENED,
+        at=now,
+        text=f"{incident.severity} {incident.title} ({source})",
+        data={"severity": incident.severity, "runbook": entry.sha256 if entry else None},
+    )
+
+
+async def _prepare(conn: Conn, outside: Outside, incident: Incident, entry: Entry | None) -> None:
+    now = outside.clock.now()
+    policy = outside.policies.escalation_for(incident.severity)
+    steps = plan_steps(entry.alert, outside.policies) if entry else ()
+    await evidence.plan(conn, incident.id, steps, now=now)
+    for step in steps:
+        if not step.runs:
+            await timeline.append(
+                conn,
+                incident.id,
+                EntryKind.STEP_NOT_RUN,
+                at=now,
+                text=f"Step {step.step_number} {step.step_title}: {step.reason}",
+                data={"key": step.key, "line": step.line},
+            )
+    if entry:
+        await remediations.plan(conn, incident.id, plan_remediation(entry.alert, outside.policies))
+        await deadlines.put(conn, incident.id, process_deadlines(entry, incident.severity, now=now))
+    waits = any(step.runs for step in steps)
+    first_page = now + policy.wait_for_evidence if waits else now
+    await escalations.start(conn, incident.id, policy, due_at=first_page)
+    await communicate.announce(conn, outside, incident, UpdateState.INVESTIGATING)
+
+
+def process_deadlines(entry: Entry, severity: Severity, *, now: datetime) -> Sequence[Deadline]:
+    """The runbook's process as deadlines from `now`. The review's clock starts when the incident is resolved."""
+    return [
+        Deadline(milestone=milestone, limit=stage.limit, due_at=now + stage.limit)
+        for stage in entry.process
+        if stage.limit and applies(stage.applies_to, severity)
+        if (milestone := milestone_named(stage.name)) and milestone is not Milestone.REVIEW
+    ]
