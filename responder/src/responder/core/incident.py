@@ -114,6 +114,11 @@ class Incident:
         return next_state(TRANSITIONS, self.status, event, thing=self.name)
 
 
+def events_possible(incident: Incident) -> frozenset[Event]:
+    """What can be done with the incident as it stands."""
+    return frozenset(TRANSITIONS[incident.status])
+
+
 def incident_name(incident_id: IncidentId) -> str:
     return f"INC-{incident_id}"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hmac
 
-from responder.core.incident import UNANSWERED, Event, Incident, IncidentId, Severity
+from responder.core.incident import UNANSWERED, Event, Incident, IncidentId, Severity, events_possible
 from responder.core.process import met_by
 from responder.core.remediation import Event as RemediationEvent
 from responder.core.remediation import Remediation
@@ -113,7 +113,7 @@ async def approve(
             conn, outside, incident_id, EntryKind.REMEDIATION_APPROVED, person, f"approves: {item.label}",
             data={"remediation": item.id, "digest": digest},
         )  # fmt: skip
-        if Event.ASSESS in _possible(incident):
+        if Event.ASSESS in events_possible(incident):
             # Deciding on a remedy is an assessment: the severity stands as declared.
             moved = await _move(conn, outside, incident, Event.ASSESS)
             await _tell(conn, outside, incident_id, EntryKind.ASSESSED, person, f"confirms {moved.severity} by deciding")
@@ -133,10 +133,6 @@ async def undo(
             data={"remediation": item.id},
         )  # fmt: skip
         return item
-
-
-def _possible(incident: Incident) -> frozenset[Event]:
-    return events_possible(incident)
 
 
 async def _move(conn: Conn, outside: Outside, incident: Incident, event: Event) -> Incident:

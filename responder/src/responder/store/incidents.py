@@ -134,6 +134,13 @@ async def set_commander(conn: Conn, incident_id: IncidentId, person: str) -> Non
     )
 
 
+async def set_severity(conn: Conn, incident_id: IncidentId, severity: Severity) -> Incident:
+    cursor = await conn.execute(
+        "UPDATE incidents SET severity = %s WHERE id = %s RETURNING *", (severity, incident_id)
+    )
+    return _incident(one(await cursor.fetchone()))
+
+
 async def set_quiet_since(conn: Conn, incident_id: IncidentId, since: datetime | None) -> None:
     await conn.execute("UPDATE incidents SET quiet_since = %s WHERE id = %s", (since, incident_id))
 

@@ -81,14 +81,24 @@ async def of_incident(conn: Conn, incident_id: IncidentId) -> list[Remediation]:
 
 
 async def change(
-    conn: Conn, item: Remediation, event: Event, *, now: datetime, note: Note | None = None
+    conn: Conn,
+    item: Remediation,
+    event: Event,
+    *,
+    now: datetime,
+    note: Note | None = None,
+    keep_due: bool = False,
 ) -> Remediation:
     """Moves the state along the table, by compare-and-set; work for the worker becomes due at once.
+
+    With `keep_due` the claim under way goes on: if its worker dies, the row is taken up again in its new state.
 
     Raises IllegalTransition where the table has no such arrow, Conflict where the row changed meanwhile.
     """
     after = next_state(TRANSITIONS, item.state, event, thing=f"Remediation {item.id}")
-    columns: dict[LiteralString, Any] = {"state": after, "due_at": now if after in _WORK else None}
+    columns: dict[LiteralString, Any] = {"state": after}
+    if not keep_due:
+        columns["due_at"] = now if after in _WORK else None
     if note:
         columns |= _columns(note)
     assignments = sql.SQL(", ").join(

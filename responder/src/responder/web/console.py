@@ -1,0 +1,112 @@
+"""The console: the list of incidents, and one incident with its runbook, evidence in place, remedies and timeline."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+
+from responder.core.incident import OPEN, Severity, events_possible, parse_incident_name
+from responder.core.schedule import Person
+from responder.stages import answer
+from responder.store import incidents, postmortems
+from responder.web.pages import page, part
+from responder.web.sessions import Asking
+from responder.web.state import Web, web
+from responder.web.view import incident_for, may_see_restricted, view
+
+router = APIRouter(include_in_schema=False)
+Parts = Annotated[Web, Depends(web)]
+
+LIST_LIMIT = 100
+
+
+@router.get("/")
+async def front(person: Asking, parts: Parts) -> HTMLResponse:
+    async with parts.outside.database.transaction() as conn:
+        found = await incidents.newest(
+            conn, limit=LIST_LIMIT, restricted=may_see_restricted(parts.outside, person)
+        )
+    return page("incidents.html", title="Incidents", incidents=found, person=person.name, open_states=OPEN)
+
+
+@router.get("/incidents/{name}")
+async def one(name: str, person: Asking, parts: Parts) -> HTMLResponse:
+    return page("incident.html", **await _values(name, person, parts))
+
+
+@router.get("/incidents/{name}/live")
+async def live(name: str, person: Asking, parts: Parts) -> HTMLResponse:
+    """The part of the page that changes, for the script that follows the stream."""
+    return HTMLResponse(part("incident_live.html", **await _values(name, person, parts)))
+
+
+async def _values(name: str, person: Person, parts: Web) -> dict[str, object]:
+    shown = await view(parts.outside, parse_incident_name(name), person)
+    return {
+        "title": f"{shown.incident.name} {shown.incident.title}",
+        "shown": shown,
+        "incident": shown.incident,
+        "possible": events_possible(shown.incident),
+        "person": person.name,
+        "show": parts.outside.policies.bindings.show,
+        "severities": list(Severity),
+    }
+
+
+@router.post("/incidents/{name}/{verb}")
+async def act(
+    name: str,
+    verb: str,
+    person: Asking,
+    parts: Parts,
+    text: Annotated[str, Form()] = "",
+    severity: Annotated[Severity | None, Form()] = None,
+) -> Response:
+    """A button of the page; without JavaScript too."""
+    incident = await incident_for(parts.outside, parse_incident_name(name), person)
+    match verb:
+        case "acknowledge":
+            await answer.acknowledge(parts.outside, incident.id, person=person.name)
+        case "assess":
+            chosen = severity or incident.severity
+            await answer.assess(parts.outside, incident.id, person=person.name, severity=chosen, text=text)
+        case "mitigate":
+            await answer.mitigate(parts.outside, incident.id, person=person.name, text=text or "says: mitigated")
+        case "note":
+            await answer.note(parts.outside, incident.id, person=person.name, text=text)
+        case _:
+            return PlainTextResponse("There is no such action.\n", status_code=404)
+    return RedirectResponse(f"/incidents/{incident.name}", status_code=303)
+
+
+@router.post("/incidents/{name}/remediations/{remediation_id}/{verb}")
+async def remedy(
+    name: str,
+    remediation_id: int,
+    verb: str,
+    person: Asking,
+    parts: Parts,
+    digest: Annotated[str, Form()] = "",
+) -> Response:
+    incident = await incident_for(parts.outside, parse_incident_name(name), person)
+    match verb:
+        case "preview":
+            await answer.ask_preview(parts.outside, incident.id, remediation_id, person=person.name)
+        case "approve":
+            await answer.approve(parts.outside, incident.id, remediation_id, person=person.name, digest=digest)
+        case "undo":
+            await answer.undo(parts.outside, incident.id, remediation_id, person=person.name)
+        case _:
+            return PlainTextResponse("There is no such action.\n", status_code=404)
+    return RedirectResponse(f"/incidents/{incident.name}#remedies", status_code=303)
+
+
+@router.get("/postmortems/{name}")
+async def postmortem(name: str, person: Asking, parts: Parts) -> PlainTextResponse:
+    """The draft as Markdown."""
+    incident = await incident_for(parts.outside, parse_incident_name(name), person)
+    async with parts.outside.database.transaction() as conn:
+        text = await postmortems.get(conn, incident.id)
+    return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")

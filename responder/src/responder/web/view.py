@@ -1,0 +1,121 @@
+"""What a page or a program is shown of an incident, read in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from responder.core.evidence import Evidence
+from responder.core.finding import Finding
+from responder.core.incident import Incident, IncidentId
+from responder.core.page import Page
+from responder.core.remediation import Remediation
+from responder.core.schedule import Person
+from responder.core.status_page import StatusUpdate
+from responder.core.timeline import Entry
+from responder.errors import NotFound
+from responder.stages.ports import Outside
+from responder.store import (
+    alerts,
+    deadlines,
+    diagnoses,
+    evidence,
+    incidents,
+    pages,
+    remediations,
+    status_updates,
+    timeline,
+)
+from responder.store.alerts import StoredAlert
+from responder.store.deadlines import StoredDeadline
+
+# Who may see incidents of a restricted kind.
+SECURITY_ROLE = "security"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    incident: Incident
+    alerts: Sequence[StoredAlert]
+    evidence: Sequence[Evidence]
+    findings: Sequence[Finding]
+    remediations: Sequence[Remediation]
+    pages: Sequence[Page]
+    deadlines: Sequence[StoredDeadline]
+    updates: Sequence[StatusUpdate]
+    timeline: Sequence[Entry]
+
+
+def may_see_restricted(outside: Outside, person: Person) -> bool:
+    return outside.policies.on_call.roles.get(SECURITY_ROLE) == person.name
+
+
+async def incident_for(outside: Outside, incident_id: IncidentId, person: Person) -> Incident:
+    """The incident, if `person` may see it. Raises NotFound, the same for what is hidden as for what is not there."""
+    async with outside.database.transaction() as conn:
+        incident = await incidents.get(conn, incident_id)
+    if incident.restricted and not may_see_restricted(outside, person):
+        raise NotFound(f"There is no incident {incident.name}.")
+    return incident
+
+
+async def view(outside: Outside, incident_id: IncidentId, person: Person) -> View:
+    """Everything of one incident. Raises NotFound."""
+    await incident_for(outside, incident_id, person)
+    async with outside.database.transaction() as conn:
+        return View(
+            incident=await incidents.get(conn, incident_id),
+            alerts=await alerts.of_incident(conn, incident_id),
+            evidence=await evidence.of_incident(conn, incident_id),
+            findings=await diagnoses.findings(conn, incident_id),
+            remediations=await remediations.of_incident(conn, incident_id),
+            pages=await pages.of_incident(conn, incident_id),
+            deadlines=await deadlines.of_incident(conn, incident_id),
+            updates=await status_updates.of_incident(conn, incident_id),
+            timeline=await timeline.entries(conn, incident_id),
+        )
+
+
+def incident_json(incident: Incident) -> dict[str, Any]:
+    return {**asdict(incident), "name": incident.name}
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    return {
+        "seq": entry.seq,
+        "at": entry.at.isoformat(),
+        "kind": entry.kind,
+        "actor": entry.actor,
+        "text": entry.text,
+        "data": dict(entry.data),
+    }
+
+
+def view_json(shown: View) -> dict[str, Any]:
+    """The incident as JSON. A page's body is left out: it holds the person's link."""
+    return {
+        "incident": incident_json(shown.incident),
+        "alerts": [{**asdict(a.alert), "received_at": a.received_at} for a in shown.alerts],
+        "evidence": [asdict(item) for item in shown.evidence],
+        "findings": [asdict(item) for item in shown.findings],
+        "remediations": [_remediation(item) for item in shown.remediations],
+        "pages": [_page(item) for item in shown.pages],
+        "deadlines": [{**asdict(d), "limit": d.limit.total_seconds()} for d in shown.deadlines],
+        "status_updates": [asdict(item) for item in shown.updates],
+    }
+
+
+def _page(item: Page) -> dict[str, Any]:
+    hidden = {"body"}
+    return {name: value for name, value in asdict(item).items() if name not in hidden}
+
+
+def _remediation(item: Remediation) -> dict[str, Any]:
+    hidden = {"requests"}
+    return {name: value for name, value in asdict(item).items() if name not in hidden}
+
+
+def seconds_since(entry_at: datetime, opened_at: datetime) -> float:
+    return (entry_at - opened_at).total_seconds()
