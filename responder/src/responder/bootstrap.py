@@ -26,12 +26,17 @@ WEB_CONNECTIONS = 6
 
 
 @asynccontextmanager
-async def outside(settings: Settings, clock: Clock, *, connections: int, application: str) -> AsyncGenerator[Outside]:
+async def outside(
+    settings: Settings, clock: Clock, *, connections: int, application: str
+) -> AsyncGenerator[Outside]:
     """Everything a stage is handed, opened, and closed at the end. Raises RunbookError for a runbook that cannot be read."""
     policies = settings.policies
     library = load_library(settings.runbooks)
     signer = Signer(settings.secret_key, clock)
-    async with new_session() as session, Database(settings.database_url, size=connections, application=application) as db:
+    async with (
+        new_session() as session,
+        Database(settings.database_url, size=connections, application=application) as db,
+    ):
         yield Outside(
             database=db,
             clock=clock,

@@ -11,7 +11,9 @@ from prometheus_client import Counter, Gauge, Histogram
 WEBHOOKS = Counter("responder_webhooks_total", "Deliveries of Alertmanager, by answer.", ["status"])
 ALERTS = Counter("responder_alerts_total", "Alerts accepted that were new.")
 DECISIONS = Counter("responder_decisions_total", "Decisions taken, by stage and reason.", ["stage", "reason"])
-STAGE_RUNS = Counter("responder_stage_runs_total", "Rows worked on, by stage and result.", ["stage", "result"])
+STAGE_RUNS = Counter(
+    "responder_stage_runs_total", "Rows worked on, by stage and result.", ["stage", "result"]
+)
 STAGE_SECONDS = Histogram(
     "responder_stage_duration_seconds",
     "How long a row took, by stage.",

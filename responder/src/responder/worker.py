@@ -99,7 +99,7 @@ class Worker:
         except (ResponderError, TimeoutError) as error:
             result = "retried"
             await self._retry(stage, claimed, f"{type(error).__name__}: {error}")
-        except Exception as error:  # noqa: BLE001 - the loop's boundary: recorded on the row, counted, logged with its trace
+        except Exception as error:
             result = "failed"
             log.exception("row_failed", stage=stage.name, id=claimed.id)
             await self._retry(stage, claimed, f"{type(error).__name__}: {error}")

@@ -109,7 +109,9 @@ def _read(path: Path) -> _Table:
     try:
         return _Table(str(path), tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
-        raise ConfigError(f"{path} is missing; the policies of the repository are a working example.") from error
+        raise ConfigError(
+            f"{path} is missing; the policies of the repository are a working example."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
 
@@ -171,7 +173,9 @@ def _step(table: _Table, on_call: OnCall) -> EscalationStep:
         raise table.fault("channels", f"a list out of {', '.join(sorted(CHANNELS))}")
     for name in notify:
         if not any(on_call.who(name).address(channel) for channel in channels):
-            raise ConfigError(f"{table.where}: {name} has no address for {', '.join(channels)}; see people.toml.")
+            raise ConfigError(
+                f"{table.where}: {name} has no address for {', '.join(channels)}; see people.toml."
+            )
     return EscalationStep(after=table.duration("after"), notify=tuple(notify), channels=tuple(channels))
 
 
@@ -188,7 +192,9 @@ def _binding(name: str, table: _Table, environ: Mapping[str, str]) -> Binding:
         raise ConfigError(f"{table.where}: give either 'value' or 'env', the variable that holds it.")
     secret = table.flag("secret", default=False)
     if secret and "value" in table.body:
-        raise ConfigError(f"{table.where}: a secret is not written into a file; name its variable with 'env'.")
+        raise ConfigError(
+            f"{table.where}: a secret is not written into a file; name its variable with 'env'."
+        )
     value = table.text("value") if "value" in table.body else environ.get(table.text("env"))
     return Binding(name=name, value=value or None, secret=secret)
 

@@ -32,6 +32,10 @@ class Bindings:
         """The names that have a value, and the example hosts that stand for a real one."""
         return frozenset(n for n, b in self.by_name.items() if b.value is not None) | frozenset(self.hosts)
 
+    def declared(self) -> frozenset[str]:
+        """Every name that a policy binds, whether its variable is set here or not."""
+        return frozenset(self.by_name) | frozenset(self.hosts)
+
     def fill(self, text: str) -> str:
         """`{{name}}` replaced by its value. Raises SourceRefused for a name that has none."""
         return _BRACES.sub(lambda found: self._value(found[1]), text)

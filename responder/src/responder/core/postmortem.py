@@ -64,7 +64,10 @@ def _facts(record: Record) -> str:
         ("Resolved", _moment(incident.resolved_at) if incident.resolved_at else "not yet"),
         ("Lasted", _span(incident.opened_at, incident.resolved_at)),
         ("Commander", (incident.commander or "nobody").capitalize()),
-        ("Runbook", f"`{incident.runbook_sha256[:12]}`" if incident.runbook_sha256 else "no entry for this alert"),
+        (
+            "Runbook",
+            f"`{incident.runbook_sha256[:12]}`" if incident.runbook_sha256 else "no entry for this alert",
+        ),
     ]
     return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows)
 
@@ -102,7 +105,9 @@ def _process(record: Record) -> str:
     lines = [f"- Pages sent: {len(sent)}"]
     answered = next((e for e in record.timeline if e.kind is EntryKind.ACKNOWLEDGED), None)
     if answered:
-        lines.append(f"- Acknowledged after {_span(record.incident.opened_at, answered.at)} by {answered.actor}")
+        lines.append(
+            f"- Acknowledged after {_span(record.incident.opened_at, answered.at)} by {answered.actor}"
+        )
     else:
         lines.append("- Never acknowledged")
     lines += [f"- Too late: {milestone} (limit {limit})" for milestone, limit in record.missed]

@@ -170,9 +170,9 @@ def by_phase(requests: Sequence[Request], phase: Phase) -> tuple[Request, ...]:
     return tuple(request for request in requests if request.phase is phase)
 
 
-def approval_digest(*, text: str, targets: Mapping[str, str], preview: Mapping[str, Any]) -> str:
-    """SHA-256, hex, of what is approved: the action's text, where it goes, and what it would change."""
-    body = json.dumps([text, targets, preview], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+def approval_digest(*, text: str, runs: Sequence[str], preview: Mapping[str, Any]) -> str:
+    """SHA-256, hex, of what is approved: the action's text, the requests it becomes, and what it would change."""
+    body = json.dumps([text, list(runs), preview], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(body.encode()).hexdigest()
 
 

@@ -19,7 +19,9 @@ class EmailPager:
     def __init__(self, url: str, *, sender: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
-            raise ConfigError(f"RESPONDER_SMTP_URL begins '{url[:12]}'; give smtp://host:port or smtps://host:port.")
+            raise ConfigError(
+                f"RESPONDER_SMTP_URL begins '{url[:12]}'; give smtp://host:port or smtps://host:port."
+            )
         self._server = parts
         self._sender = sender
 
@@ -28,7 +30,9 @@ class EmailPager:
         message = EmailMessage()
         message["From"] = self._sender
         message["To"] = page.address
-        message["Subject"] = f"[{page.body['severity']}] {page.body['incident']} {page.body['title']}".replace("\n", " ")
+        message["Subject"] = (
+            f"[{page.body['severity']}] {page.body['incident']} {page.body['title']}".replace("\n", " ")
+        )
         domain = self._sender.rpartition("@")[2] or "localhost"
         message["Message-ID"] = f"<{page.idempotency_key}@{domain}>"
         message["Idempotency-Key"] = page.idempotency_key
@@ -49,7 +53,9 @@ class EmailPager:
 def _send(server: SplitResult, message: EmailMessage) -> None:
     secure = server.scheme == "smtps"
     connect = smtplib.SMTP_SSL if secure else smtplib.SMTP
-    with connect(server.hostname or "", server.port or (465 if secure else 25), timeout=LIMIT_SECONDS) as client:
+    with connect(
+        server.hostname or "", server.port or (465 if secure else 25), timeout=LIMIT_SECONDS
+    ) as client:
         client.ehlo()
         if not secure and client.has_extn("starttls"):
             client.starttls()

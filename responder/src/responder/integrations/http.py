@@ -15,7 +15,9 @@ from responder.stages.ports import Answer
 
 
 class HttpEndpoints:
-    def __init__(self, session: aiohttp.ClientSession, policy: HttpPolicy, *, methods: frozenset[str]) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, policy: HttpPolicy, *, methods: frozenset[str]
+    ) -> None:
         self._session = session
         self._policy = policy
         self._methods = methods
@@ -52,7 +54,9 @@ class HttpEndpoints:
         """The whole address of a URL of the runbook. Raises SourceRefused when it may not be called."""
         if not urlsplit(url).scheme:
             if self._policy.base_url is None:
-                raise SourceRefused(f"'{url}' is relative, and policies/bindings.toml gives no [http] base_url")
+                raise SourceRefused(
+                    f"'{url}' is relative, and policies/bindings.toml gives no [http] base_url"
+                )
             url = urljoin(self._policy.base_url + "/", url.lstrip("/"))
         origin = _origin(url)
         if origin not in self._policy.allow:

@@ -58,7 +58,9 @@ class Signer:
                 raise ValueError("the signature does not fit")
             person, subject, expires = json.loads(body)
         except ValueError as error:
-            raise InvalidToken("This link is not genuine, or not whole. Copy it again, or ask for a new one.") from error
+            raise InvalidToken(
+                "This link is not genuine, or not whole. Copy it again, or ask for a new one."
+            ) from error
         now = self._clock.now()
         expires_at = datetime.fromtimestamp(expires, tz=now.tzinfo)
         if expires_at <= now:
@@ -77,7 +79,9 @@ class Links:
         self._public_url = public_url
 
     def acknowledge(self, incident: str, person: str) -> str:
-        token = self._signer.sign(Purpose.ACKNOWLEDGE, person=person, subject=incident, lasts=ACKNOWLEDGE_LASTS)
+        token = self._signer.sign(
+            Purpose.ACKNOWLEDGE, person=person, subject=incident, lasts=ACKNOWLEDGE_LASTS
+        )
         return f"{self._public_url}/ack/{token}"
 
     def incident(self, incident: str) -> str:

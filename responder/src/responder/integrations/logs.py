@@ -22,7 +22,9 @@ class LogFiles:
     async def tail(self, path: str, *, pattern: str | None, lines: int) -> list[str]:
         """Of the last `lines` lines those that hold `pattern` (grep's basic form). Raises SourceError."""
         if path not in self._files:
-            raise SourceRefused(f"{path} is not a log that may be read: add it to [[logs]] in policies/bindings.toml")
+            raise SourceRefused(
+                f"{path} is not a log that may be read: add it to [[logs]] in policies/bindings.toml"
+            )
         return await asyncio.to_thread(_tail, Path(self._files[path]), pattern, lines)
 
 
@@ -44,4 +46,6 @@ def _matches(pattern: str, line: str) -> bool:
     # Plain words, as runbooks use them, need no expression; of expressions only what cannot run away is taken.
     if re.fullmatch(r"[\w\s\":,./=-]+", pattern):
         return pattern in line
-    raise SourceRefused(f"the pattern '{pattern[:60]}' is more than plain text; this version looks for plain text only")
+    raise SourceRefused(
+        f"the pattern '{pattern[:60]}' is more than plain text; this version looks for plain text only"
+    )

@@ -33,7 +33,8 @@ class WebhookPager:
         """Returns on a 2xx. Raises SourceUnavailable on 5xx, 408, 425, 429 and no answer; SourceRefused on the rest."""
         now = self._clock.now()
         body = json.dumps(
-            {**page.body, "idempotency_key": page.idempotency_key, "sent_at": now.isoformat()}, ensure_ascii=False
+            {**page.body, "idempotency_key": page.idempotency_key, "sent_at": now.isoformat()},
+            ensure_ascii=False,
         ).encode()
         answer = await request(
             self._session,

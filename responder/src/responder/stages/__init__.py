@@ -54,7 +54,13 @@ _SHORT = timedelta(seconds=15)
 
 STAGES: tuple[Stage, ...] = (
     Stage(name="triage", queue=alerts.QUEUE, run=triage.run, side_by_side=4, limit=_SHORT),
-    Stage(name="investigate", queue=evidence.QUEUE, run=investigate.run, side_by_side=16, limit=timedelta(seconds=20)),
+    Stage(
+        name="investigate",
+        queue=evidence.QUEUE,
+        run=investigate.run,
+        side_by_side=16,
+        limit=timedelta(seconds=20),
+    ),
     Stage(name="diagnose", queue=diagnoses.QUEUE, run=diagnose.run, side_by_side=2, limit=_SHORT),
     Stage(name="escalate", queue=escalations.QUEUE, run=escalate.run, side_by_side=4, limit=_SHORT),
     Stage(name="deliver", queue=pages.QUEUE, run=deliver.run, side_by_side=8, limit=_SHORT),
@@ -67,6 +73,8 @@ STAGES: tuple[Stage, ...] = (
         limit=timedelta(seconds=45),
     ),
     Stage(name="communicate", queue=status_updates.QUEUE, run=communicate.run, side_by_side=1, limit=_SHORT),
-    Stage(name="resolve", queue=recoveries.QUEUE, run=resolve.run, side_by_side=2, limit=timedelta(seconds=40)),
+    Stage(
+        name="resolve", queue=recoveries.QUEUE, run=resolve.run, side_by_side=2, limit=timedelta(seconds=40)
+    ),
     Stage(name="review", queue=postmortems.QUEUE, run=review.run, side_by_side=1, limit=_SHORT),
 )

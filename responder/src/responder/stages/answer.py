@@ -75,7 +75,9 @@ async def note(outside: Outside, incident_id: IncidentId, *, person: str, text: 
         raise BadPayload(f"A note has 1 to {NOTE_LIMIT} characters; this one has {len(words)}.")
     async with outside.database.transaction() as conn:
         incident = await incidents.get(conn, incident_id)
-        await _tell(conn, outside, incident.id, EntryKind.NOTE, person, outside.policies.bindings.redact(words))
+        await _tell(
+            conn, outside, incident.id, EntryKind.NOTE, person, outside.policies.bindings.redact(words)
+        )
 
 
 async def ask_preview(
@@ -87,7 +89,11 @@ async def ask_preview(
         if not item.runnable:
             raise Conflict(f"This remedy cannot be run from here: {item.reason}")
         return await remediations.change(
-            conn, item, RemediationEvent.ASK_PREVIEW, now=outside.clock.now(), note=Note(result={"asked_by": person})
+            conn,
+            item,
+            RemediationEvent.ASK_PREVIEW,
+            now=outside.clock.now(),
+            note=Note(result={"asked_by": person}),
         )
 
 
@@ -103,7 +109,9 @@ async def approve(
         incident = await incidents.get(conn, incident_id, lock=True)
         item = await remediations.get(conn, remediation_id, incident_id=incident_id)
         if item.digest is not None and not hmac.compare_digest(item.digest, digest):
-            raise Conflict("What you approve is not what was previewed last. Look at the new preview, then decide.")
+            raise Conflict(
+                "What you approve is not what was previewed last. Look at the new preview, then decide."
+            )
         if item.expires_at is not None and item.expires_at <= now:
             raise Conflict("The preview is too old to decide on. Ask for a new one.")
         item = await remediations.change(
@@ -116,14 +124,19 @@ async def approve(
         if Event.ASSESS in events_possible(incident):
             # Deciding on a remedy is an assessment: the severity stands as declared.
             moved = await _move(conn, outside, incident, Event.ASSESS)
-            await _tell(conn, outside, incident_id, EntryKind.ASSESSED, person, f"confirms {moved.severity} by deciding")
+            await _tell(
+                conn,
+                outside,
+                incident_id,
+                EntryKind.ASSESSED,
+                person,
+                f"confirms {moved.severity} by deciding",
+            )
             await communicate.announce(conn, outside, moved, UpdateState.IDENTIFIED)
         return item
 
 
-async def undo(
-    outside: Outside, incident_id: IncidentId, remediation_id: int, *, person: str
-) -> Remediation:
+async def undo(outside: Outside, incident_id: IncidentId, remediation_id: int, *, person: str) -> Remediation:
     """Has the worker take the change back."""
     async with outside.database.transaction() as conn:
         item = await remediations.get(conn, remediation_id, incident_id=incident_id)

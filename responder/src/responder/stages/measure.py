@@ -62,11 +62,13 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 async def _http(outside: Outside, probe: Mapping[str, Any], *, limit: timedelta) -> Measurement:
     url = outside.policies.bindings.fill(probe["url"])
-    headers = {name: outside.policies.bindings.fill(value) for name, value in probe.get("headers", {}).items()}
+    headers = {
+        name: outside.policies.bindings.fill(value) for name, value in probe.get("headers", {}).items()
+    }
     answer = await outside.http.read(url, headers=headers, timeout=limit)
     component = probe["component"]
-    said = answer.body.get("status") if isinstance(answer.body, dict) else None
-    reason = answer.body.get("reason") if isinstance(answer.body, dict) else None
+    body: dict[str, Any] = answer.body if isinstance(answer.body, dict) else {}
+    said, reason = body.get("status"), body.get("reason")
     well = answer.status < 400 and said in {None, "ok"}
     words = f"{component} {said or 'answers'} ({answer.status}, {answer.seconds * 1000:.0f} ms)"
     text = words if well or not reason else f"{words}: {str(reason)[:120]}"
@@ -99,8 +101,8 @@ def _event(line: str) -> str:
     try:
         parsed: Any = json.loads(line)
     except json.JSONDecodeError:
-        return " ".join(word for word in line.split() if not any(c.isdigit() for c in word))[:60] or "(no words)"
-    if isinstance(parsed, dict):
-        fields: dict[str, Any] = parsed
-        return str(fields.get("event") or fields.get("message") or fields.get("msg") or "(no event)")[:60]
-    return "(no event)"
+        return (
+            " ".join(word for word in line.split() if not any(c.isdigit() for c in word))[:60] or "(no words)"
+        )
+    fields: dict[str, Any] = parsed if isinstance(parsed, dict) else {}
+    return str(fields.get("event") or fields.get("message") or fields.get("msg") or "(no event)")[:60]

@@ -59,28 +59,39 @@ async def run(outside: Outside, claim: Claim) -> None:
 async def _preview(outside: Outside, claim: Claim, item: Remediation) -> None:
     now = outside.clock.now()
     bindings = outside.policies.bindings
-    runs = [f"{r.method} {bindings.show(r.url)} {r.body or ''}".strip() for r in by_phase(item.requests, Phase.RUN)]
+    runs = [
+        f"{r.method} {bindings.show(r.url)} {r.body or ''}".strip()
+        for r in by_phase(item.requests, Phase.RUN)
+    ]
     try:
         answers = [await _call(outside, request, item) for request in by_phase(item.requests, Phase.PREVIEW)]
     except SourceError as error:
         await _end(outside, claim, item, Event.FAIL, text=f"preview of '{item.label}' failed: {error}")
         return
-    preview = {"would_run": runs, "now": [_kept(outside, answer) for answer in answers]}
+    now_there = [_kept(outside, answer) for answer in answers]
+    preview = {"would_run": runs, "now": now_there}
     note = Note(
         preview=preview,
-        digest=approval_digest(text=item.text, targets={r: "" for r in runs}, preview=preview),
+        digest=approval_digest(text=item.text, runs=runs, preview=preview),
         expires_at=now + outside.policies.remediation.approval_lasts,
     )
-    state = "; ".join(kept["text"][:160] for kept in preview["now"]) or "nothing to look at first"
+    state = "; ".join(kept["text"][:160] for kept in now_there) or "nothing to look at first"
     await _end(
-        outside, claim, item, Event.PREVIEWED, note=note, text=f"{item.label}: would {'; '.join(runs)}. Now: {state}"
+        outside,
+        claim,
+        item,
+        Event.PREVIEWED,
+        note=note,
+        text=f"{item.label}: would {'; '.join(runs)}. Now: {state}",
     )
 
 
 async def _start(outside: Outside, claim: Claim, item: Remediation) -> None:
     now = outside.clock.now()
     if item.expires_at is None or item.expires_at <= now:
-        await _end(outside, claim, item, Event.EXPIRE, text=f"{item.label}: the approval ran out before it could run")
+        await _end(
+            outside, claim, item, Event.EXPIRE, text=f"{item.label}: the approval ran out before it could run"
+        )
         return
     async with outside.database.transaction() as conn:
         # From here on the row says that the change may have happened, whatever becomes of this process.
@@ -121,7 +132,9 @@ async def _verify(outside: Outside, claim: Claim, item: Remediation) -> None:
     except SourceError as error:
         problems.append(str(error))
     if problems:
-        await _end(outside, claim, item, Event.FAIL, text=f"{item.label}: not verified: {'; '.join(problems)}")
+        await _end(
+            outside, claim, item, Event.FAIL, text=f"{item.label}: not verified: {'; '.join(problems)}"
+        )
         return
     seen = "; ".join(f"{e.field} = {e.value}" for r in checks for e in r.expects) or "the target answers"
     await _end(outside, claim, item, Event.VERIFIED, text=f"{item.label}: verified, {seen}")

@@ -15,8 +15,18 @@ from responder.runbooks.library import Entry
 from responder.runbooks.plan import plan_remediation, plan_steps
 from responder.stages import communicate
 from responder.stages.ports import Outside
-from responder.store import alerts, deadlines, due, escalations, evidence, incidents, recoveries, remediations
-from responder.store import runbook_revisions, timeline
+from responder.store import (
+    alerts,
+    deadlines,
+    due,
+    escalations,
+    evidence,
+    incidents,
+    recoveries,
+    remediations,
+    runbook_revisions,
+    timeline,
+)
 from responder.store.alerts import StoredAlert
 from responder.store.db import Conn
 from responder.store.due import Claim
@@ -143,7 +153,9 @@ async def _received(conn: Conn, incident_id: IncidentId, stored: StoredAlert) ->
 
 
 async def _opened(conn: Conn, incident: Incident, entry: Entry | None, *, now: datetime) -> None:
-    source = f"runbook {entry.path}, line {entry.alert.line}" if entry else "no runbook entry names this alert"
+    source = (
+        f"runbook {entry.path}, line {entry.alert.line}" if entry else "no runbook entry names this alert"
+    )
     await timeline.append(
         conn,
         incident.id,

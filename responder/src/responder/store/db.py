@@ -40,7 +40,7 @@ class Database:
             timeout=CONNECT_SECONDS,
             reconnect_timeout=CONNECT_SECONDS,
             kwargs={"row_factory": dict_row, "application_name": application},
-            check=AsyncConnectionPool.check_connection,
+            check=AsyncConnectionPool.check_connection,  # pyright: ignore[reportArgumentType]
         )
 
     async def __aenter__(self) -> Database:

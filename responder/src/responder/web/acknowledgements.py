@@ -34,9 +34,13 @@ async def acknowledge(request: Request, token: str, parts: Annotated[Web, Depend
     """Acknowledges, and signs the person in for this incident's page."""
     signed = parts.signer.read(token, Purpose.ACKNOWLEDGE)
     person = parts.outside.policies.on_call.who(signed.person)
-    incident = await answer.acknowledge(parts.outside, parse_incident_name(signed.subject), person=person.name)
+    incident = await answer.acknowledge(
+        parts.outside, parse_incident_name(signed.subject), person=person.name
+    )
     if not wants_html(request):
-        return JSONResponse({"incident": incident.name, "status": incident.status, "commander": incident.commander})
+        return JSONResponse(
+            {"incident": incident.name, "status": incident.status, "commander": incident.commander}
+        )
     response = RedirectResponse(f"/incidents/{incident.name}", status_code=303)
     session = parts.signer.sign(Purpose.SESSION, person=person.name, lasts=SESSION_LASTS)
     set_session(response, session, parts)

@@ -27,7 +27,9 @@ def create_app(settings: Settings, clock: Clock) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with outside(settings, clock, connections=WEB_CONNECTIONS, application="responder serve") as parts:
+        async with outside(
+            settings, clock, connections=WEB_CONNECTIONS, application="responder serve"
+        ) as parts:
             live = Live(parts.database)
             app.state.web = Web(
                 settings=settings, outside=parts, signer=Signer(settings.secret_key, clock), live=live

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
@@ -42,7 +42,7 @@ async def live(name: str, person: Asking, parts: Parts) -> HTMLResponse:
     return HTMLResponse(part("incident_live.html", **await _values(name, person, parts)))
 
 
-async def _values(name: str, person: Person, parts: Web) -> dict[str, object]:
+async def _values(name: str, person: Person, parts: Web) -> dict[str, Any]:
     shown = await view(parts.outside, parse_incident_name(name), person)
     return {
         "title": f"{shown.incident.name} {shown.incident.title}",
@@ -73,7 +73,9 @@ async def act(
             chosen = severity or incident.severity
             await answer.assess(parts.outside, incident.id, person=person.name, severity=chosen, text=text)
         case "mitigate":
-            await answer.mitigate(parts.outside, incident.id, person=person.name, text=text or "says: mitigated")
+            await answer.mitigate(
+                parts.outside, incident.id, person=person.name, text=text or "says: mitigated"
+            )
         case "note":
             await answer.note(parts.outside, incident.id, person=person.name, text=text)
         case _:
@@ -95,7 +97,9 @@ async def remedy(
         case "preview":
             await answer.ask_preview(parts.outside, incident.id, remediation_id, person=person.name)
         case "approve":
-            await answer.approve(parts.outside, incident.id, remediation_id, person=person.name, digest=digest)
+            await answer.approve(
+                parts.outside, incident.id, remediation_id, person=person.name, digest=digest
+            )
         case "undo":
             await answer.undo(parts.outside, incident.id, remediation_id, person=person.name)
         case _:

@@ -34,7 +34,9 @@ def person_asking(request: Request, parts: Annotated[Web, Depends(web)]) -> Pers
     else:
         cookie = request.cookies.get(COOKIE)
         if cookie is None:
-            raise SignInNeeded("Sign in first. `responder oncall token NAME` prints a link for a person on call.")
+            raise SignInNeeded(
+                "Sign in first. `responder oncall token NAME` prints a link for a person on call."
+            )
         if request.method not in {"GET", "HEAD"}:
             _same_site(request, parts)
         token = parts.signer.read(cookie, Purpose.SESSION)
@@ -54,7 +56,9 @@ def alertmanager_asking(request: Request, parts: Annotated[Web, Depends(web)]) -
     if scheme.lower() != "bearer" or not hmac.compare_digest(
         given.encode(), parts.settings.alertmanager_token.encode()
     ):
-        raise InvalidToken("Alertmanager's bearer token is missing or wrong: see RESPONDER_ALERTMANAGER_TOKEN.")
+        raise InvalidToken(
+            "Alertmanager's bearer token is missing or wrong: see RESPONDER_ALERTMANAGER_TOKEN."
+        )
 
 
 Asking = Annotated[Person, Depends(person_asking)]

@@ -1,0 +1,1 @@
+"""A multi-tenant chatbot that answers from each tenant's own documents."""

@@ -1,0 +1,1 @@
+"""Runs a team's own Markdown incident runbook when the pager goes off."""

@@ -1,0 +1,149 @@
+"""The command line. Exit codes: 0 done, 1 found something or not possible, 2 cannot run."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from responder.bootstrap import outside
+from responder.config import Settings, database_url, load_settings
+from responder.config.policies import load_policies
+from responder.core.incident import parse_incident_name
+from responder.errors import ResponderError
+from responder.integrations.links import Purpose, Signer
+from responder.integrations.system_clock import SystemClock
+from responder.runbooks.explain import explain_json, explain_text
+from responder.runbooks.library import load_library
+from responder.stages import answer
+from responder.store.migrate import migrate
+from responder.telemetry import configure_logging
+from responder.web.serve import serve
+from responder.work import work
+
+TOKEN_LASTS = timedelta(minutes=30)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs one command and ends the process with its exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        sys.exit(arguments.run(arguments))
+    except ResponderError as error:
+        print(f"responder: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="responder",
+        description="Runs your team's own Markdown runbook when an alert fires: evidence, pages, guarded remedies,"
+        " status page, post-mortem.",
+        epilog="Settings come from the environment: docs/reference/environment.md names each variable.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def add(name: str, help_: str, run: object) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help_, description=help_)
+        command.set_defaults(run=run)
+        return command
+
+    add("migrate", "bring the database's schema up to date", _migrate)
+    add("serve", "take alerts in, and serve the console, the approvals and the status page", _serve)
+    add("work", "do what is due: investigate, page, escalate, remediate, publish, resolve", _work)
+    explain = add(
+        "explain",
+        "say how each alert of a runbook will be run: at once, after approval, never, and why",
+        _explain,
+    )
+    explain.add_argument("runbook", nargs="+", type=Path, help="a Markdown file, or a folder of them")
+    explain.add_argument(
+        "--policies", type=Path, help="the folder of policies whose bindings give placeholders a value"
+    )
+    explain.add_argument("--format", choices=("text", "json"), default="text")
+    ack = add("ack", "acknowledge an incident: the paging stops", _ack)
+    ack.add_argument("incident", help="its name, such as INC-12")
+    ack.add_argument(
+        "--as", dest="person", required=True, help="who has it, by the name in policies/people.toml"
+    )
+    oncall = add("oncall", "say who is on call, or print a sign-in link for one of them", _oncall)
+    oncall.add_argument("action", nargs="?", choices=("show", "token"), default="show")
+    oncall.add_argument("person", nargs="?", help="with token: whom to sign in, by name or role")
+    oncall.add_argument("--format", choices=("text", "json"), default="text")
+    return parser
+
+
+def _settings() -> Settings:
+    settings = load_settings()
+    configure_logging(level=settings.log_level)
+    return settings
+
+
+def _migrate(_: argparse.Namespace) -> int:
+    migrate(database_url())
+    print("The schema is up to date.")
+    return 0
+
+
+def _serve(_: argparse.Namespace) -> int:
+    serve(_settings())
+    return 0
+
+
+def _work(_: argparse.Namespace) -> int:
+    asyncio.run(work(_settings(), SystemClock()))
+    return 0
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    bound: frozenset[str] = frozenset()
+    if arguments.policies:
+        bound = load_policies(arguments.policies, {}).bindings.declared()
+    library = load_library(arguments.runbook)
+    if arguments.format == "json":
+        print(json.dumps(explain_json(library.runbooks, bound=bound), indent=2, ensure_ascii=False))
+    else:
+        print(explain_text(library.runbooks, bound=bound), end="")
+    return 0
+
+
+def _ack(arguments: argparse.Namespace) -> int:
+    return asyncio.run(_acknowledge(_settings(), arguments.incident, arguments.person))
+
+
+async def _acknowledge(settings: Settings, name: str, who: str) -> int:
+    person = settings.policies.on_call.who(who)
+    async with outside(settings, SystemClock(), connections=1, application="responder ack") as parts:
+        incident = await answer.acknowledge(parts, parse_incident_name(name), person=person.name)
+    print(
+        f"{incident.name} {incident.title}: {incident.status}, led by {(incident.commander or 'nobody').capitalize()}."
+    )
+    return 0
+
+
+def _oncall(arguments: argparse.Namespace) -> int:
+    settings = _settings()
+    on_call = settings.policies.on_call
+    if arguments.action == "token":
+        person = on_call.who(arguments.person or "primary")
+        token = Signer(settings.secret_key, SystemClock()).sign(
+            Purpose.SIGN_IN, person=person.name, lasts=TOKEN_LASTS
+        )
+        link = f"{settings.public_url}/sign-in?token={token}"
+        if arguments.format == "json":
+            print(json.dumps({"person": person.name, "token": token, "link": link}))
+        else:
+            print(f"For {person.name.capitalize()}, good for {TOKEN_LASTS.seconds // 60} minutes:\n{link}")
+        return 0
+    if arguments.format == "json":
+        print(json.dumps(dict(on_call.roles)))
+    else:
+        for role, name in on_call.roles.items():
+            print(f"{role:18} {name.capitalize()}")
+    return 0

@@ -1,0 +1,99 @@
+"""What a statement does to the world, and the rule of trust that decides what may run by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Effect(StrEnum):
+    READ = "read"
+    MUTATE = "mutate"
+    UNKNOWN = "unknown"
+
+
+class Runs(StrEnum):
+    """What becomes of an action: run at once, offered for approval, or shown only."""
+
+    AUTO = "auto"
+    APPROVAL = "approval"
+    NEVER = "never"
+
+
+class Role(StrEnum):
+    """What a section is for. It is the section's trust: only a diagnosis runs by itself, only a remedy may be approved."""
+
+    META = "meta"
+    CONTENTS = "contents"
+    MEANING = "meaning"
+    IMPACT = "impact"
+    SYMPTOMS = "symptoms"
+    DIAGNOSIS = "diagnosis"
+    REMEDIATION = "remediation"
+    PREVENTION = "prevention"
+    ESCALATION = "escalation"
+    PROCESS = "process"
+    CONTACTS = "contacts"
+    TEMPLATES = "templates"
+    RESOURCES = "resources"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One query, command or request. `bounded` says that it ends by itself with a limited answer.
+
+    `rewrite` is a bounded form that gives the same kind of answer, where there is one.
+    """
+
+    text: str
+    line: int
+    effect: Effect
+    bounded: bool
+    reason: str
+    rewrite: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    runs: Runs
+    reason: str
+
+
+def decide(
+    role: Role,
+    statements: Sequence[Statement],
+    *,
+    runnable: bool,
+    guessed: bool,
+    unbound: Sequence[str],
+) -> Decision:
+    """The rule of trust. A step runs by itself only if its section is diagnosis AND every statement is provably a read
+    AND it is bounded AND every placeholder is bound; a remedy waits for a person; all else is shown with the reason.
+
+    `runnable` is False for code and prose, `guessed` True where the fence names no language.
+    """
+    if role not in {Role.DIAGNOSIS, Role.REMEDIATION}:
+        return Decision(runs=Runs.NEVER, reason=f"a section of {role} is never run")
+    if not runnable or not statements:
+        return Decision(runs=Runs.NEVER, reason="this is for people to read: no program runs it")
+    if guessed:
+        return Decision(runs=Runs.NEVER, reason="the fence names no language; a guess is never run")
+    if unbound:
+        names = ", ".join(unbound)
+        return Decision(runs=Runs.NEVER, reason=f"no value for {names}: bind it in policies/bindings.toml")
+    if role is Role.REMEDIATION:
+        return Decision(runs=Runs.APPROVAL, reason="a remedy waits for a person")
+    for statement in statements:
+        if statement.effect is not Effect.READ:
+            return Decision(
+                runs=Runs.APPROVAL if statement.effect is Effect.MUTATE else Runs.NEVER,
+                reason=f"not provably a read: {statement.reason}",
+            )
+        if not statement.bounded and statement.rewrite is None:
+            return Decision(runs=Runs.NEVER, reason=f"not bounded: {statement.reason}")
+    rewritten = next((s for s in statements if not s.bounded), None)
+    if rewritten:
+        return Decision(runs=Runs.AUTO, reason=f"a read, bounded as: {rewritten.rewrite}")
+    return Decision(runs=Runs.AUTO, reason="a bounded read in a diagnosis")

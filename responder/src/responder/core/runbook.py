@@ -1,0 +1,246 @@
+"""A runbook as values. Every node keeps its lines; what was not understood is kept as Unknown, never dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from responder.core.effect import Decision, Role, Statement, decide
+from responder.core.remediation import Request
+
+
+class Kind(StrEnum):
+    """The language of an action, as the responder handles it."""
+
+    PROMQL = "promql"
+    LOGQL = "logql"
+    SQL = "sql"
+    SHELL = "shell"
+    HTTP = "http"
+    CODE = "code"
+    TEXT = "text"
+
+
+RUNNABLE = frozenset({Kind.PROMQL, Kind.LOGQL, Kind.SQL, Kind.SHELL, Kind.HTTP})
+
+
+class Unit(StrEnum):
+    PERCENT = "percent"
+    SECONDS = "seconds"
+    BYTES = "bytes"
+    COUNT = "count"
+    PER_SECOND = "per_second"
+    STATE = "state"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """A threshold in words, typed: `>5% error rate for 5 minutes`. `value` is in `unit`; a state has none."""
+
+    raw: str
+    metric: str
+    op: str
+    value: float | None
+    unit: Unit
+    quantile: float | None
+    for_: timedelta | None
+
+    def holds(self, measured: float) -> bool | None:
+        """Whether the condition is met by a measured value: a ratio for percent, seconds, a count. None for a state."""
+        if self.value is None:
+            return None
+        limit = self.value / 100 if self.unit is Unit.PERCENT else self.value
+        match self.op:
+            case ">":
+                return measured > limit
+            case ">=":
+                return measured >= limit
+            case "<":
+                return measured < limit
+            case "<=":
+                return measured <= limit
+            case _:
+                return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placeholder:
+    """`name` as bindings know it, `raw` as the text has it."""
+
+    name: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRead:
+    """A command that reads the end of a log file and may filter it, so that no shell is needed for it."""
+
+    path: str
+    pattern: str | None
+    lines: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """A fence or an inline command. `key` is stable within its entry: `step-1.2`, `remedy-1.1`."""
+
+    key: str
+    kind: Kind
+    language: str
+    line: int
+    end_line: int
+    text: str
+    statements: tuple[Statement, ...]
+    placeholders: tuple[Placeholder, ...]
+    requests: tuple[Request, ...] = ()
+    log_read: LogRead | None = None
+    guessed: bool = False
+
+    def decision(self, role: Role, *, bound: frozenset[str]) -> Decision:
+        """What becomes of the action in a section of `role`, given the names that have a value."""
+        return decide(
+            role,
+            self.statements,
+            runnable=self.kind in RUNNABLE,
+            guessed=self.guessed,
+            unbound=[p.raw for p in self.placeholders if p.name not in bound],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A step of an investigation. `points` are its bullets and sentences, for people."""
+
+    number: str
+    title: str
+    line: int
+    end_line: int
+    points: tuple[str, ...]
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemediationGroup:
+    """`axis` is time, cause or procedure; `limit` is the time box of an axis of time."""
+
+    label: str
+    axis: str
+    limit: timedelta | None
+    line: int
+    end_line: int
+    points: tuple[str, ...]
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EscalationRule:
+    """`trigger` is always, severity, elapsed, condition, event or duty; `targets` the roles it names."""
+
+    raw: str
+    trigger: str
+    targets: tuple[str, ...]
+    line: int
+    after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessStage:
+    """`limit` counts from the opening, `applies_to` a severity; both None where the words say none."""
+
+    number: int
+    name: str
+    limit: timedelta | None
+    applies_to: str | None
+    items: tuple[str, ...]
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    role: str
+    address: str
+    kind: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """What the status page says in a state; slots stay as written: `[issue description]`."""
+
+    state: str
+    text: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    text: str
+    target: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """Lines that were not understood, for a person to read."""
+
+    line: int
+    end_line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something wrong with the Markdown itself, such as a fence that is never closed."""
+
+    line: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertEntry:
+    """What the runbook says about one alert, or about several that one section serves."""
+
+    names: tuple[str, ...]
+    title: str
+    slug: str
+    severity: str | None
+    threshold: Condition | None
+    line: int
+    end_line: int
+    symptoms: tuple[str, ...]
+    steps: tuple[Step, ...]
+    remediation: tuple[RemediationGroup, ...]
+    prevention: tuple[Action, ...]
+    escalation: tuple[EscalationRule, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runbook:
+    """`understood` is the share of non-blank lines that found a place, from 0 to 1."""
+
+    path: str
+    title: str
+    sha256: str
+    text: str
+    alerts: tuple[AlertEntry, ...]
+    process: tuple[ProcessStage, ...]
+    contacts: tuple[Contact, ...]
+    templates: tuple[Template, ...]
+    links: tuple[Link, ...]
+    unknown: tuple[Unknown, ...]
+    problems: tuple[Problem, ...]
+    understood: float
+
+    def entry_for(self, alertname: str, runbook_url: str | None) -> AlertEntry | None:
+        """The entry that an alert means: by its `runbook_url`'s anchor, then by name."""
+        anchor = (runbook_url or "").partition("#")[2].lower()
+        by_name = _first(self.alerts, lambda entry: alertname.lower() in {n.lower() for n in entry.names})
+        if not anchor:
+            return by_name
+        return _first(self.alerts, lambda entry: entry.slug == anchor) or by_name
+
+
+def _first(entries: Sequence[AlertEntry], wanted: Callable[[AlertEntry], bool]) -> AlertEntry | None:
+    return next(filter(wanted, entries), None)

@@ -1,0 +1,194 @@
+"""Fences and inline commands: the language they are in, and the statements they hold."""
+
+from __future__ import annotations
+
+import re
+
+from responder.core.effect import Effect, Statement
+from responder.core.runbook import Action, Kind
+from responder.runbooks import http_requests, placeholders
+from responder.runbooks.effects import judge
+from responder.runbooks.effects.promql import parses
+from responder.runbooks.effects.shell import log_read
+
+LANGUAGES = {
+    **dict.fromkeys(
+        ("sh", "bash", "shell", "console", "terminal", "zsh", "shell-session", "ksh"), Kind.SHELL
+    ),
+    **dict.fromkeys(("promql", "prometheus"), Kind.PROMQL),
+    **dict.fromkeys(("sql", "psql", "postgresql", "postgres", "pgsql"), Kind.SQL),
+    **dict.fromkeys(("http", "rest"), Kind.HTTP),
+    "logql": Kind.LOGQL,
+    **dict.fromkeys(("text", "txt", "plain", "plaintext", "output", "log", "markdown", "md"), Kind.TEXT),
+}
+_PROMPT = re.compile(r"^\s*(?:\$|%|>|#)\s+(?=\S)")
+_SQL = re.compile(
+    r"^\s*(select|with|insert|update|delete|create|drop|alter|explain|show|vacuum)\b", re.IGNORECASE
+)
+_VERBS = re.compile(
+    r"^\s*(?:\$\s+)?(kubectl|oc|curl|grep|tail|cat|ssh|sudo|systemctl|journalctl|docker|psql|redis-cli|git|ps|df|helm)\b"
+)
+
+
+def fence(*, key: str, info: str, text: str, line: int, end_line: int) -> Action:
+    """The action of a fence whose content starts at `line`."""
+    language = info.split(maxsplit=1)[0].strip("{}.").lower() if info.split() else ""
+    kind = LANGUAGES.get(language)
+    guessed = not language
+    if kind is None:
+        kind = _sniff(text) if guessed else Kind.CODE
+    return _action(
+        key=key, kind=kind, language=language, text=text, line=line, end_line=end_line, guessed=guessed
+    )
+
+
+def inline(*, key: str, text: str, line: int) -> Action | None:
+    """The action of inline code, or None where it is only a name: an endpoint, a `curl`."""
+    if (
+        (re.match(r"^/[\w/.-]+$", text)
+        and "/api/" in text)
+        or re.match(r"^/(health|healthz|livez|readyz|status|metrics)\b", text)
+    ):
+        return _action(
+            key=key, kind=Kind.HTTP, language="endpoint", text=f"GET {text}", line=line, end_line=line
+        )
+    if text.startswith("curl "):
+        return _action(key=key, kind=Kind.SHELL, language="inline", text=text, line=line, end_line=line)
+    return None
+
+
+def _action(
+    *, key: str, kind: Kind, language: str, text: str, line: int, end_line: int, guessed: bool = False
+) -> Action:
+    requests = ()
+    if kind is Kind.HTTP:
+        pairs = http_requests.requests(text, line=line)
+        requests = tuple(request for request, _ in pairs)
+        statements = tuple(statement for _, statement in pairs)
+    else:
+        statements = tuple(_statements(kind, text, line))
+    return Action(
+        key=key,
+        kind=kind,
+        language=language,
+        line=line,
+        end_line=end_line,
+        text=text,
+        statements=statements,
+        placeholders=placeholders.find(text, language=kind) if kind not in {Kind.CODE, Kind.TEXT} else (),
+        requests=requests,
+        log_read=log_read(statements[0].rewrite or statements[0].text)
+        if _is_one_read(kind, statements)
+        else None,
+        guessed=guessed,
+    )
+
+
+def _is_one_read(kind: Kind, statements: tuple[Statement, ...]) -> bool:
+    return kind is Kind.SHELL and len(statements) == 1 and statements[0].effect is Effect.READ
+
+
+def _statements(kind: Kind, text: str, line: int) -> list[Statement]:
+    match kind:
+        case Kind.PROMQL | Kind.LOGQL:
+            parts = _queries(text, line)
+        case Kind.SQL:
+            parts = _sql(text, line)
+        case Kind.SHELL:
+            parts = _commands(text, line)
+        case _:
+            return []
+    return [judge(kind, part, at) for part, at in parts]
+
+
+def _queries(text: str, line: int) -> list[tuple[str, int]]:
+    """Queries apart by blank lines; a block that does not parse whole is taken line by line. Comments are no queries."""
+    blocks: list[tuple[str, int]] = []
+    for block, at in _blocks(text, line):
+        kept = [
+            (row, n) for n, row in enumerate(block.splitlines(), start=at) if not row.lstrip().startswith("#")
+        ]
+        kept = [(row, n) for row, n in kept if row.strip()]
+        if not kept:
+            continue
+        whole = "\n".join(row for row, _ in kept)
+        if len(kept) == 1 or parses(whole) or not all(parses(row) for row, _ in kept):
+            blocks.append((whole.strip(), kept[0][1]))
+        else:
+            blocks += [(row.strip(), n) for row, n in kept]
+    return blocks
+
+
+def _blocks(text: str, line: int) -> list[tuple[str, int]]:
+    blocks: list[tuple[list[str], int]] = []
+    for number, row in enumerate(text.splitlines(), start=line):
+        if not row.strip():
+            blocks.append(([], number + 1))
+            continue
+        if not blocks:
+            blocks.append(([], number))
+        blocks[-1][0].append(row)
+    return [("\n".join(rows), at) for rows, at in blocks if rows]
+
+
+def _sql(text: str, line: int) -> list[tuple[str, int]]:
+    """Statements apart by semicolons outside of quotes and comments; comments alone are none."""
+    statements: list[tuple[str, int]] = []
+    quote, start, begun = "", 0, 0
+    position = 0
+    while position < len(text):
+        char = text[position]
+        if quote:
+            quote = "" if char == quote else quote
+        elif text.startswith("--", position):
+            newline = text.find("\n", position)
+            position = len(text) if newline < 0 else newline
+            continue
+        elif char in "'\"":
+            quote = char
+        elif char == ";":
+            statements.append((text[start : position + 1], start))
+            start = position + 1
+        position += 1
+    statements.append((text[start:], start))
+    found: list[tuple[str, int]] = []
+    for part, offset in statements:
+        bare = "\n".join(row for row in part.splitlines() if not row.lstrip().startswith("--")).strip()
+        if bare.strip("; \n"):
+            begun = offset + (len(part) - len(part.lstrip()))
+            found.append((part.strip(), line + text.count("\n", 0, begun)))
+    return found
+
+
+def _commands(text: str, line: int) -> list[tuple[str, int]]:
+    """A command a line; a backslash at the end goes on. Where there are prompts, only they are commands, the rest is output."""
+    rows = list(enumerate(text.splitlines(), start=line))
+    prompted = any(re.match(r"^\s*\$\s+\S", row) for _, row in rows)
+    commands: list[tuple[str, int]] = []
+    going_on = False
+    for number, row in rows:
+        bare = row.strip()
+        if going_on:
+            commands[-1] = (f"{commands[-1][0]}\n{bare}", commands[-1][1])
+        elif not bare or (bare.startswith("#") and not prompted):
+            continue
+        elif prompted:
+            if not re.match(r"^\s*\$\s+\S", row):
+                continue
+            commands.append((re.sub(r"^\s*\$\s+", "", row).strip(), number))
+        else:
+            commands.append((bare, number))
+        going_on = bare.endswith("\\")
+    return [(re.sub(r"\\\n", " ", command), number) for command, number in commands]
+
+
+def _sniff(text: str) -> Kind:
+    """The language of a fence that names none: only for showing it well, since a guess is never run."""
+    first = next((row for row in text.splitlines() if row.strip() and not row.lstrip().startswith("#")), "")
+    if _SQL.match(first):
+        return Kind.SQL
+    if _VERBS.match(first) or first.lstrip().startswith("$ "):
+        return Kind.SHELL
+    if "(" in text and "{" in text and parses(text.strip()):
+        return Kind.PROMQL
+    return Kind.TEXT

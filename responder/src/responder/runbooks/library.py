@@ -1,0 +1,80 @@
+"""The runbooks that this installation runs, read once: later edits need a reload, and govern later incidents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from responder.core.alert import Alert
+from responder.core.incident import Severity
+from responder.core.runbook import AlertEntry, ProcessStage, Runbook
+from responder.core.status_page import UpdateState, templates_from
+from responder.errors import RunbookError
+from responder.runbooks.reader import read_runbook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An alert's entry and the revision it is of."""
+
+    alert: AlertEntry
+    path: str
+    sha256: str
+    text: str
+    process: tuple[ProcessStage, ...]
+
+    @property
+    def severity(self) -> Severity | None:
+        """The runbook's word, where it is one of ours."""
+        word = self.alert.severity or ""
+        return Severity(word) if word in set(Severity) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Library:
+    runbooks: tuple[Runbook, ...]
+
+    def entry_for(self, alert: Alert) -> Entry | None:
+        """What the runbooks say about an alert: the first that has an entry."""
+        for runbook in self.runbooks:
+            if found := runbook.entry_for(alert.name, alert.runbook_url):
+                return Entry(
+                    alert=found,
+                    path=Path(runbook.path).name,
+                    sha256=runbook.sha256,
+                    text=runbook.text,
+                    process=runbook.process or self._process(),
+                )
+        return None
+
+    def process_of(self, sha256: str | None) -> tuple[ProcessStage, ...]:
+        """The process of a revision, if it is one that is loaded."""
+        own = next((runbook.process for runbook in self.runbooks if runbook.sha256 == sha256), ())
+        return own or self._process()
+
+    @property
+    def templates(self) -> Mapping[UpdateState, str]:
+        """The words for the status page: the first runbook's that has any."""
+        written = next((runbook.templates for runbook in self.runbooks if runbook.templates), ())
+        return templates_from({template.state: template.text for template in written})
+
+    def _process(self) -> tuple[ProcessStage, ...]:
+        # A folder with a file for each alert keeps the process in a file of its own.
+        return next((runbook.process for runbook in self.runbooks if runbook.process), ())
+
+
+def load_library(paths: Sequence[Path]) -> Library:
+    """Reads files, and folders of *.md. Raises RunbookError."""
+    return Library(runbooks=tuple(read_runbook(path) for path in _files(paths)))
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            found = sorted(path.rglob("*.md"))
+            if not found:
+                raise RunbookError("the folder holds no *.md file", path=str(path))
+            yield from found
+        else:
+            yield path
