@@ -11,7 +11,7 @@ from typing import Any
 from responder.core.evidence import Judgement, Measurement, Outcome, Verdict
 from responder.errors import SourceRefused
 from responder.runbooks.plan import judge_value
-from responder.stages.ports import Outside, Sample
+from responder.stages.ports import Outside, Sample, fields_of
 
 # What is kept of a source's answer: enough to read, little enough to load on a phone.
 OUTPUT_LIMIT = 8_000
@@ -67,7 +67,7 @@ async def _http(outside: Outside, probe: Mapping[str, Any], *, limit: timedelta)
     }
     answer = await outside.http.read(url, headers=headers, timeout=limit)
     component = probe["component"]
-    body: dict[str, Any] = answer.body if isinstance(answer.body, dict) else {}
+    body = fields_of(answer.body)
     said, reason = body.get("status"), body.get("reason")
     well = answer.status < 400 and said in {None, "ok"}
     words = f"{component} {said or 'answers'} ({answer.status}, {answer.seconds * 1000:.0f} ms)"
@@ -104,5 +104,5 @@ def _event(line: str) -> str:
         return (
             " ".join(word for word in line.split() if not any(c.isdigit() for c in word))[:60] or "(no words)"
         )
-    fields: dict[str, Any] = parsed if isinstance(parsed, dict) else {}
+    fields = fields_of(parsed)
     return str(fields.get("event") or fields.get("message") or fields.get("msg") or "(no event)")[:60]

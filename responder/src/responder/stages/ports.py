@@ -15,6 +15,11 @@ from responder.runbooks.library import Library
 from responder.store.db import Database
 
 
+def fields_of(body: Any) -> dict[str, Any]:
+    """The fields of a JSON object; of anything else none."""
+    return body if isinstance(body, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One series of an instant query."""

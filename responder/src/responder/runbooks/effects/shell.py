@@ -259,7 +259,8 @@ def log_read(text: str) -> LogRead | None:
 
 
 def _tail_read(parts: Sequence[Sequence[str]]) -> LogRead | None:
-    lines, files, words = 10, [], list(parts[0][1:])
+    lines, words = 10, list(parts[0][1:])
+    files: list[str] = []
     while words:
         word = words.pop(0)
         if word in {"-n", "--lines"} and words and words[0].lstrip("+-").isdigit():

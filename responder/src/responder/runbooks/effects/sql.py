@@ -72,7 +72,7 @@ def sql(text: str, line: int) -> Statement:
     return verdict(Effect.READ, "a SELECT without LIMIT: its rows are capped", rewrite=rewrite)
 
 
-def _one_row(tree: sqlglot.Expression) -> bool:
+def _one_row(tree: exp.Expr) -> bool:
     """Whether a SELECT gives one row by its form: aggregates alone without GROUP BY, or constants without FROM."""
     if not isinstance(tree, exp.Select) or tree.args.get("group") is not None:
         return False
