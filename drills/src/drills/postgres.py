@@ -68,7 +68,9 @@ class Cluster:
             str(_program(self.directory, "initdb")), "-D", str(data), "-U", SUPERUSER, "-A", "scram-sha-256",
             "--pwfile", str(secret), "-E", "UTF8", "--no-locale", "--no-sync",
         ]  # fmt: skip
-        done = subprocess.run(unprivileged.command(argv), cwd="/", capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            unprivileged.command(argv), cwd="/", capture_output=True, text=True, check=False
+        )
         secret.unlink()
         if done.returncode:
             raise ChildDied(f"initdb failed: {done.stderr.strip()[-500:]}")
@@ -95,7 +97,9 @@ class Cluster:
             deadline = time.monotonic() + START_SECONDS
             while not self.is_ready():
                 if server.poll() is not None or time.monotonic() > deadline:
-                    tail = (self.directory / "server.log").read_text(encoding="utf-8", errors="replace")[-800:]
+                    tail = (self.directory / "server.log").read_text(encoding="utf-8", errors="replace")[
+                        -800:
+                    ]
                     raise NotReady(f"PostgreSQL did not start within {START_SECONDS:.0f} s: {tail}")
                 time.sleep(0.05)
             yield self

@@ -44,10 +44,8 @@ def fence(*, key: str, info: str, text: str, line: int, end_line: int) -> Action
 
 def inline(*, key: str, text: str, line: int) -> Action | None:
     """The action of inline code, or None where it is only a name: an endpoint, a `curl`."""
-    if (
-        (re.match(r"^/[\w/.-]+$", text)
-        and "/api/" in text)
-        or re.match(r"^/(health|healthz|livez|readyz|status|metrics)\b", text)
+    if (re.match(r"^/[\w/.-]+$", text) and "/api/" in text) or re.match(
+        r"^/(health|healthz|livez|readyz|status|metrics)\b", text
     ):
         return _action(
             key=key, kind=Kind.HTTP, language="endpoint", text=f"GET {text}", line=line, end_line=line
