@@ -1,0 +1,1 @@
+"""The only outside: models, the reranker, Redis and its queue."""
