@@ -9,10 +9,10 @@ help: ## list the verbs
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: run-setup ## the main job, live: a fault, the alert, the runbook's steps, the page, the cure, the post-mortem
-	@$(BIN)/drill demo
+	@$(BIN)/drill demo $(DRILL_ARGS)
 
 drill: run-setup ## one drill, scored: make drill ALERT=HighErrorRate
-	@$(BIN)/drill run $(or $(ALERT),HighErrorRate)
+	@$(BIN)/drill run $(or $(ALERT),HighErrorRate) $(DRILL_ARGS)
 
 test: dev-setup ## every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

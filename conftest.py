@@ -13,9 +13,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from drills.postgres import TEST_SETTINGS, Cluster
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+
+from drills.postgres import TEST_SETTINGS, Cluster
 
 
 def free_port() -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import uvicorn
 from aiohttp import web
+
 from chatbot.config import load_settings
 from chatbot.core.passage import split
 from chatbot.store import documents, tenants

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 import redis
+from psycopg.conninfo import conninfo_to_dict
+
 from chatbot.config import MigrationSettings
 from chatbot.store.migrate import migrate
 from chatbot_house import ChatbotHouse
 from drills.valkey import Valkey
-from psycopg.conninfo import conninfo_to_dict
 
 APP_PASSWORD = "the-apps-password"
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from chatbot_house import ChatbotHouse, answer_text
 
 RETURNS = "How long can I return goods?"

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from house import House
 from psycopg.conninfo import conninfo_to_dict
+
+from house import House
 from responder.store.migrate import migrate
 
 

@@ -16,6 +16,7 @@ import aiohttp
 import uvicorn
 from aiohttp import web
 from aiosmtpd.smtp import SMTP
+
 from responder.bootstrap import outside
 from responder.config import Settings, load_settings
 from responder.core.incident import IncidentId

@@ -45,11 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    add(
-        "migrate",
-        "make the roles and bring the schema up to date",
-        lambda _: migrate(load_migration_settings()),
-    )
+    add("migrate", "make the roles and bring the schema up to date", _migrate)
     add("serve", "serve the chat, the operators' API, health and metrics", _serve)
     add("work", "do the queue's jobs", _work)
     tenant = add("tenant", "make a tenant; prints its key, this once", _tenant)

@@ -28,7 +28,7 @@ def load_policies(directory: Path, environ: Mapping[str, str]) -> Policies:
     on_call = _people(_read(directory / "people.toml"))
     bindings = _read(directory / "bindings.toml")
     remediation = _read(directory / "remediation.toml")
-    loaded = Policies(
+    return Policies(
         on_call=on_call,
         escalation=_escalation(_read(directory / "escalation.toml"), on_call),
         bindings=_bindings(bindings, environ),
@@ -38,7 +38,6 @@ def load_policies(directory: Path, environ: Mapping[str, str]) -> Policies:
         remediation=_remediation(remediation),
         restricted_alerts=frozenset(remediation.texts("restricted_alerts", default=[])),
     )
-    return loaded
 
 
 class _Table:

@@ -123,7 +123,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemediationGroup:
-    """`axis` is time, cause or procedure; `limit` is the time box of an axis of time."""
+    """`axis` is time, cause or procedure; `limit` is the time box of an axis of time.
+
+    `points` are its bullets and sentences, for people, each with its line in `point_lines`.
+    """
 
     label: str
     axis: str
@@ -131,6 +134,7 @@ class RemediationGroup:
     line: int
     end_line: int
     points: tuple[str, ...]
+    point_lines: tuple[int, ...]
     actions: tuple[Action, ...]
 
 

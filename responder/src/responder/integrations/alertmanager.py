@@ -1,6 +1,6 @@
 """Alertmanager's webhook, version 4: what a delivery says, checked before anything of it is stored.
 
-Does not know custom payloads. `truncatedAlerts` is told in the log: what was cut comes again with the next group.
+Does not know custom payloads. What Alertmanager cut off (`truncatedAlerts`) comes again with the group's next delivery.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic.alias_generators import to_camel
 
 from responder.core.alert import Alert, AlertStatus
 from responder.errors import BadPayload
@@ -20,14 +21,14 @@ _Text = Annotated[str, StringConstraints(max_length=LABEL_LIMIT)]
 
 
 class _Alert(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
 
     status: Literal["firing", "resolved"]
     labels: dict[_Text, _Text]
     annotations: dict[_Text, str] = Field(default_factory=dict)
-    startsAt: AwareDatetime
-    endsAt: AwareDatetime | None = None
-    generatorURL: str = ""
+    starts_at: AwareDatetime
+    ends_at: AwareDatetime | None = None
+    generator_url: str = Field(default="", alias="generatorURL")
     fingerprint: Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
@@ -36,7 +37,6 @@ class _Delivery(BaseModel):
 
     version: Literal["4"]
     alerts: Annotated[list[_Alert], Field(max_length=ALERTS_LIMIT)]
-    truncatedAlerts: int = 0
 
 
 def read_delivery(body: bytes) -> list[Alert]:
@@ -61,9 +61,9 @@ def _alert(item: _Alert, position: int) -> Alert:
         status=status,
         labels=_clean(item.labels),
         annotations=_clean(item.annotations),
-        starts_at=item.startsAt,
-        ends_at=_end(item.endsAt, status, item.startsAt),
-        generator_url=item.generatorURL.replace("\x00", ""),
+        starts_at=item.starts_at,
+        ends_at=_end(item.ends_at, status, item.starts_at),
+        generator_url=item.generator_url.replace("\x00", ""),
     )
 
 

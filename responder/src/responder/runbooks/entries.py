@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 
 from responder.core.effect import Role
@@ -138,7 +139,7 @@ def _step(title: str, number: str, blocks: Sequence[Block], *, line: int = 0, en
         title=_plain(title.split("\n", maxsplit=1)[0]),
         line=line or blocks[0].line,
         end_line=end or blocks[-1].end_line,
-        points=tuple(_points(blocks)),
+        points=tuple(point.text for point in _points(blocks)),
         actions=tuple(_actions(blocks)),
     )
 
@@ -147,11 +148,11 @@ def _plain(text: str) -> str:
     return re.sub(r"\*\*|`", "", text).strip().rstrip(":")
 
 
-def _points(blocks: Sequence[Block]) -> Iterator[str]:
+def _points(blocks: Sequence[Block]) -> Iterator[Block]:
     for block in blocks:
         for inner in block.walk():
             if inner.kind in {"item", "paragraph"} and inner.text:
-                yield inner.text
+                yield inner
 
 
 def _actions(blocks: Sequence[Block]) -> Iterator[Action]:
@@ -179,37 +180,17 @@ def _inline(block: Block) -> Iterator[Action]:
 
 def _keyed_steps(steps: Sequence[Step]) -> Iterator[Step]:
     for position, step in enumerate(steps, start=1):
-        number = step.number or str(position)
-        actions = tuple(
-            _with_key(action, f"step-{position}.{n}") for n, action in enumerate(step.actions, start=1)
-        )
-        yield Step(
-            number=number,
-            title=step.title,
-            line=step.line,
-            end_line=step.end_line,
-            points=step.points,
-            actions=actions,
-        )
+        actions = _with_keys(step.actions, f"step-{position}")
+        yield replace(step, number=step.number or str(position), actions=actions)
 
 
 def _keyed_groups(groups: Sequence[RemediationGroup]) -> Iterator[RemediationGroup]:
     for position, group in enumerate(groups, start=1):
-        actions = tuple(
-            _with_key(action, f"remedy-{position}.{n}") for n, action in enumerate(group.actions, start=1)
-        )
-        yield RemediationGroup(
-            label=group.label, axis=group.axis, limit=group.limit, line=group.line, end_line=group.end_line,
-            points=group.points, actions=actions,
-        )  # fmt: skip
+        yield replace(group, actions=_with_keys(group.actions, f"remedy-{position}"))
 
 
-def _with_key(action: Action, key: str) -> Action:
-    return Action(
-        key=key, kind=action.kind, language=action.language, line=action.line, end_line=action.end_line,
-        text=action.text, statements=action.statements, placeholders=action.placeholders,
-        requests=action.requests, log_read=action.log_read, guessed=action.guessed,
-    )  # fmt: skip
+def _with_keys(actions: Sequence[Action], prefix: str) -> tuple[Action, ...]:
+    return tuple(replace(action, key=f"{prefix}.{n}") for n, action in enumerate(actions, start=1))
 
 
 def _groups(part: Section) -> Iterator[RemediationGroup]:
@@ -239,7 +220,8 @@ def _group(label: str, line: int, blocks: Sequence[Block]) -> RemediationGroup:
         limit=duration(label) if timed else None,
         line=line,
         end_line=blocks[-1].end_line if blocks else line,
-        points=tuple(_points(blocks)),
+        points=tuple(point.text for point in _points(blocks)),
+        point_lines=tuple(point.line for point in _points(blocks)),
         actions=tuple(_actions(blocks)),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from responder.core.remediation import Phase, PlannedRemediation
 from responder.core.runbook import Action, AlertEntry, Condition, Kind, RemediationGroup, Step, Unit
 from responder.runbooks.effects.promql import measures_quantile, measures_ratio
 from responder.runbooks.effects.shell import plain_get
+
+LABEL_LIMIT = 120
 
 # Kind, text, line, and how it is measured.
 _Probe = tuple[str, str, int, dict[str, Any]]
@@ -151,6 +154,11 @@ def _remedies(group: RemediationGroup, policies: Policies) -> Iterator[PlannedRe
 
 
 def _label(group: RemediationGroup, action: Action) -> str:
-    """The group's label and the sentence that stands before the action, which says what it is for."""
-    before = [point for point in group.points if len(point) <= 200]
-    return f"{group.label}: {before[0]}" if before else group.label
+    """The first sentence before the action, which says what it is for; without one, the group's label."""
+    before = [
+        point for point, line in zip(group.points, group.point_lines, strict=True) if line < action.line
+    ]
+    if not before:
+        return group.label
+    sentence = re.split(r"(?<=[.!?])\s", before[-1].replace("\n", " "))[0]
+    return sentence[:LABEL_LIMIT]

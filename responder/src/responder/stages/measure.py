@@ -41,10 +41,8 @@ def judge_samples(samples: Sequence[Sample], probe: Mapping[str, Any]) -> Measur
     if not ranked:
         verdict = Verdict(judgement=Judgement.UNKNOWN, text="no data: nothing matches, or nothing happened")
         return Measurement(outcome=Outcome.EMPTY, verdict=verdict, output="", data=data)
-    if threshold:
-        verdict = judge_value(ranked[0].value, threshold)
-    else:
-        verdict = Verdict(judgement=Judgement.NEUTRAL, text=_top(ranked))
+    neutral = Verdict(judgement=Judgement.NEUTRAL, text=_top(ranked))
+    verdict = judge_value(ranked[0].value, threshold) if threshold else neutral
     return Measurement(outcome=Outcome.OK, verdict=verdict, output=output, data=data)
 
 

@@ -14,21 +14,27 @@ _HIDDEN = re.compile(r"\$\(|`|<\(|>\(|<<")
 _OPERATORS = frozenset({";", "&", "&&", "||", ">", ">>", "<", ">&", "&>", ">|", "(", ")", "|&"})
 
 _FREE = frozenset({
-    "cat", "grep", "egrep", "fgrep", "zgrep", "head", "wc", "sort", "uniq", "cut", "tr", "ls", "df", "du", "free", "uptime",
-    "ps", "date", "hostname", "uname", "id", "whoami", "who", "lsblk", "nproc", "vmstat", "dig", "nslookup", "host", "getent",
-    "jq", "column", "nl", "stat", "file", "lscpu", "lsof", "ss", "netstat", "pgrep", "echo", "printf", "true", "tac", "zcat",
+    "cat", "grep", "egrep", "fgrep", "zgrep", "head", "wc", "cut", "tr", "ls", "df", "du", "uptime", "ps", "uname", "id",
+    "whoami", "who", "lsblk", "nproc", "dig", "nslookup", "host", "getent", "jq", "column", "nl", "stat", "lscpu", "lsof",
+    "netstat", "pgrep", "echo", "printf", "true", "tac", "zcat",
 })  # fmt: skip
 
-_INTERACTIVE = frozenset({"vi", "vim", "nano", "emacs", "less", "more", "ssh", "top", "htop", "watch", "man", "tmux", "screen", "telnet"})  # fmt: skip
+_INTERACTIVE = frozenset({
+    "vi", "vim", "nano", "emacs", "less", "more", "ssh", "top", "htop", "watch", "man", "tmux", "screen", "telnet",
+})  # fmt: skip
 _MUTATING = frozenset({
     "rm", "mv", "cp", "kill", "pkill", "killall", "chmod", "chown", "mkdir", "rmdir", "touch", "tee", "dd", "reboot", "shutdown",
-    "service", "apt", "apt-get", "yum", "npm", "pip", "truncate", "ln", "mount", "umount", "iptables", "sysctl", "crontab", "terraform",
+    "service", "apt", "apt-get", "yum", "npm", "pip", "truncate", "ln", "mount", "umount", "iptables", "sysctl", "crontab",
+    "terraform",
 })  # fmt: skip
 
 _KUBECTL_READS = frozenset(
     {"get", "describe", "logs", "top", "version", "cluster-info", "explain", "api-resources", "events"}
 )
-_REDIS_READS = frozenset({"ping", "info", "dbsize", "llen", "get", "ttl", "type", "exists", "slowlog", "memory", "zcard", "scard", "hlen", "strlen", "lrange", "time"})  # fmt: skip
+_REDIS_READS = frozenset({
+    "ping", "info", "dbsize", "llen", "get", "ttl", "type", "exists", "slowlog", "memory", "zcard", "scard", "hlen", "strlen",
+    "lrange", "time",
+})  # fmt: skip
 _SYSTEMCTL_READS = frozenset({"status", "is-active", "is-enabled", "is-failed", "list-units", "show", "cat"})
 _GIT_READS = frozenset({"log", "show", "diff", "status", "blame", "describe", "rev-parse", "shortlog"})
 _DOCKER_READS = frozenset({"ps", "images", "inspect", "logs", "version", "info", "top", "port", "stats"})
@@ -147,6 +153,32 @@ def _curl(arguments: Sequence[str]) -> Judged:
     return Effect.READ, True, "curl without data is a GET; it is run with a time limit"
 
 
+def _unless(*flags: str, positional: int = 99) -> Callable[[Sequence[str]], Judged]:
+    """A reader that writes with one of these flags, or with more than `positional` words."""
+
+    def judge(arguments: Sequence[str]) -> Judged:
+        found = next((word for word in arguments if word.startswith(flags)), None)
+        if found:
+            return Effect.MUTATE, True, f"{found} makes it write"
+        words = [word for word in arguments if not word.startswith("-")]
+        if len(words) > positional:
+            return Effect.MUTATE, True, f"with '{words[positional][:40]}' it writes"
+        return _READ
+
+    return judge
+
+
+def _repeating(*flags: str, words: bool) -> Callable[[Sequence[str]], Judged]:
+    """A reader that goes on for ever with one of these flags, or when given an interval without a count."""
+
+    def judge(arguments: Sequence[str]) -> Judged:
+        numbers = [word for word in arguments if word.isdigit()]
+        endless = any(word.startswith(flags) for word in arguments) or (words and len(numbers) == 1)
+        return (Effect.READ, False, "it repeats and never ends") if endless else _READ
+
+    return judge
+
+
 def _find(arguments: Sequence[str]) -> Judged:
     writing = next(
         (
@@ -188,7 +220,13 @@ def _kubectl(arguments: Sequence[str]) -> Judged:
 def _verbs(name: str, reads: frozenset[str]) -> Callable[[Sequence[str]], Judged]:
     def judge(arguments: Sequence[str]) -> Judged:
         verb = next((w.lower() for w in arguments if not w.startswith("-")), "")
-        return _READ if verb in reads else (Effect.MUTATE, True, f"{name} {verb} may change things")
+        if verb not in reads or any(w.startswith("--output") for w in arguments):
+            return Effect.MUTATE, True, f"{name} {verb} may change things"
+        if any(w in {"-f", "--follow"} for w in arguments) or (
+            verb == "stats" and "--no-stream" not in arguments
+        ):
+            return Effect.READ, False, f"{name} {verb} follows and never ends"
+        return _READ
 
     return judge
 
@@ -215,6 +253,14 @@ _RULES: Mapping[str, Callable[[Sequence[str]], Judged]] = {
     "tail": _tail,
     "curl": _curl,
     "find": _find,
+    "sort": _unless("-o", "--output", "-T"),
+    "uniq": _unless(positional=1),
+    "date": _unless("-s", "--set", "-f"),
+    "hostname": _unless("-F", "--file", "-b", positional=0),
+    "ss": _unless("-K", "--kill"),
+    "file": _unless("-C", "--compile"),
+    "free": _repeating("-s", "--seconds", words=False),
+    "vmstat": _repeating(words=True),
     "sed": _sed,
     "ping": _ping,
     "journalctl": _journalctl,

@@ -20,7 +20,8 @@ READING = frozenset({
     "pg_table_size", "pg_indexes_size", "pg_stat_get_activity", "pg_blocking_pids", "pg_backend_pid", "pg_postmaster_start_time",
     "pg_is_in_recovery", "pg_last_wal_receive_lsn", "pg_last_wal_replay_lsn", "pg_last_xact_replay_timestamp", "pg_wal_lsn_diff",
     "pg_current_wal_lsn", "pg_get_indexdef", "pg_get_viewdef", "age", "txid_current_if_assigned", "clock_timestamp",
-    "statement_timestamp", "transaction_timestamp", "width_bucket", "percentile_cont", "percentile_disc", "quote_ident", "inet_server_addr",
+    "statement_timestamp", "transaction_timestamp", "width_bucket", "percentile_cont", "percentile_disc", "quote_ident",
+    "inet_server_addr",
     "row_number", "rank", "dense_rank", "lag", "lead", "to_char", "obj_description", "has_table_privilege", "pg_get_userbyid",
     "timezone",
 })  # fmt: skip
