@@ -15,7 +15,6 @@ import pytest
 import redis
 from psycopg.conninfo import conninfo_to_dict
 
-from chatbot.config import MigrationSettings
 from chatbot.store.migrate import migrate
 from chatbot_house import ChatbotHouse
 from drills.valkey import Valkey
@@ -31,7 +30,7 @@ def app_url(url: str) -> str:
 @pytest.fixture(scope="session")
 def chatbot_template(make_database: Callable[..., contextmanager]) -> Generator[str]:
     with make_database() as url:
-        migrate(MigrationSettings(migration_url=url, database_url=app_url(url)))
+        migrate(url, app_url(url))
         yield str(conninfo_to_dict(url)["dbname"])
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
-from chatbot.config import load_migration_settings, load_settings
+from chatbot.config import load_settings, migration_urls
 from chatbot.core.passage import split
 from chatbot.errors import BadRequest, ChatbotError
 from chatbot.store import boot, documents, tenants
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _migrate(_: argparse.Namespace) -> None:
-    migrate(load_migration_settings())
+    migrate(*migration_urls())
     print("The schema is up to date.")
 
 

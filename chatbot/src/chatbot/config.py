@@ -7,19 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from chatbot.core.provider import Provider
 from chatbot.errors import ConfigError
 
 TOKEN_LENGTH = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provider:
-    """A service that speaks OpenAI's wire format. `base_url` ends in its version, without a slash."""
-
-    name: str
-    base_url: str
-    api_key: str | None
-    model: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +30,6 @@ class Settings:
 
     def __repr__(self) -> str:
         return f"Settings(host={self.host!r}, port={self.port}, ...)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MigrationSettings:
-    """`migration_url` belongs to a role that may make roles; `database_url` names the application's role."""
-
-    migration_url: str
-    database_url: str
 
 
 def load_migration_settings(environ: Mapping[str, str] = os.environ) -> MigrationSettings:

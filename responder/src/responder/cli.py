@@ -23,7 +23,7 @@ from responder.stages import answer
 from responder.store.migrate import migrate
 from responder.telemetry import configure_logging
 from responder.web.serve import serve
-from responder.work import work
+from responder.worker import work
 
 TOKEN_LASTS = timedelta(minutes=30)
 

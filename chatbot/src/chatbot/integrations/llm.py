@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from chatbot.config import Provider
+from chatbot.core.provider import Provider
 from chatbot.errors import ProviderFailed
 
 CONNECT_SECONDS = 2.0

@@ -11,7 +11,6 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import create_engine, make_url, pool
 
-from chatbot.config import MigrationSettings
 from chatbot.errors import ConfigError, StoreUnavailable
 
 APP = "chatbot_app"
@@ -20,18 +19,20 @@ SILENT_ROLES = ("chatbot_owner", "chatbot_keys", "chatbot_auditor")
 _LOCK = 7_302_115
 
 
-def migrate(settings: MigrationSettings) -> None:
-    """Raises StoreUnavailable, and ConfigError when the application's role is not the one that is protected."""
-    app = conninfo_to_dict(settings.database_url)
+def migrate(migration_url: str, app_url: str) -> None:
+    """`migration_url` belongs to a role that may make roles, `app_url` is the application's own.
+
+    Raises StoreUnavailable, and ConfigError when the application's role is not the one that is protected."""
+    app = conninfo_to_dict(app_url)
     if app.get("user") != APP:
         raise ConfigError(
             f"CHATBOT_DATABASE_URL logs in as '{app.get('user')}'; the application's role is '{APP}'."
         )
     try:
-        with psycopg.connect(settings.migration_url, autocommit=True) as conn:
+        with psycopg.connect(migration_url, autocommit=True) as conn:
             conn.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
             _roles(conn, password=str(app.get("password") or ""))
-            _apply(settings.migration_url)
+            _apply(migration_url)
     except psycopg.OperationalError as error:
         raise StoreUnavailable(f"PostgreSQL does not answer: {error}".strip()) from error
 

@@ -9,9 +9,9 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 
 from responder.core.policies import HttpPolicy
+from responder.core.source import Answer
 from responder.errors import SourceRefused
 from responder.integrations.session import request
-from responder.stages.ports import Answer
 
 
 class HttpEndpoints:

@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 
 import aiohttp
 
+from responder.core.source import Sample
 from responder.errors import SourceRefused, SourceUnavailable
 from responder.integrations.session import request
-from responder.stages.ports import Sample
 
 
 class Prometheus:

@@ -10,8 +10,8 @@ from typing import Any
 
 import aiohttp
 
+from responder.core.source import Answer
 from responder.errors import SourceRefused, SourceUnavailable
-from responder.stages.ports import Answer
 
 # An answer longer than this is cut: evidence is for reading, and memory is bounded.
 BODY_LIMIT = 1_000_000

@@ -9,9 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 from responder.core.evidence import Judgement, Measurement, Outcome, Verdict
+from responder.core.source import Sample, fields_of
 from responder.errors import SourceRefused
 from responder.runbooks.plan import judge_value
-from responder.stages.ports import Outside, Sample, fields_of
+from responder.stages.ports import Outside
 
 # What is kept of a source's answer: enough to read, little enough to load on a phone.
 OUTPUT_LIMIT = 8_000

@@ -6,36 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from responder.core.clock import Clock
 from responder.core.page import Page
 from responder.core.policies import Policies
+from responder.core.source import Answer, Sample
 from responder.runbooks.library import Library
 from responder.store.db import Database
-
-
-def fields_of(body: Any) -> dict[str, Any]:
-    """The fields of a JSON object; of anything else none."""
-    return body if isinstance(body, dict) else {}  # pyright: ignore[reportUnknownVariableType]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One series of an instant query."""
-
-    labels: Mapping[str, str]
-    value: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """An HTTP answer. `body` is the parsed JSON, or None; `text` at most the limit of the caller."""
-
-    status: int
-    text: str
-    body: Any
-    seconds: float
 
 
 class Metrics(Protocol):

@@ -22,10 +22,11 @@ from responder.core.remediation import (
     by_phase,
     unmet,
 )
+from responder.core.source import Answer
 from responder.core.timeline import EntryKind
 from responder.errors import SourceError
 from responder.stages import answer
-from responder.stages.ports import Answer, Outside
+from responder.stages.ports import Outside
 from responder.store import due, incidents, remediations, timeline
 from responder.store.db import Conn
 from responder.store.due import Claim
