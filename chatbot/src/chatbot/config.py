@@ -32,12 +32,10 @@ class Settings:
         return f"Settings(host={self.host!r}, port={self.port}, ...)"
 
 
-def load_migration_settings(environ: Mapping[str, str] = os.environ) -> MigrationSettings:
-    """Raises ConfigError."""
+def migration_urls(environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
+    """Of a role that may make roles, and of the application's own role. Raises ConfigError."""
     url = _database_url(environ)
-    return MigrationSettings(
-        migration_url=environ.get("CHATBOT_MIGRATION_DATABASE_URL") or url, database_url=url
-    )
+    return environ.get("CHATBOT_MIGRATION_DATABASE_URL") or url, url
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
