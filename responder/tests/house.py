@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+import socket
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,6 +47,9 @@ class MovedClock:
     def move(self, by: timedelta) -> None:
         self._now += by
 
+    def set(self, now: datetime) -> None:
+        self._now = now
+
 
 @dataclass
 class World:
@@ -61,6 +66,11 @@ class World:
     changes: list[tuple[str, Mapping[str, str], Any]] = field(default_factory=list)
     change_status: int = 200
     queries: list[str] = field(default_factory=list)
+    query_status: int = 200
+    ignore_changes: bool = False
+    hold: asyncio.Event | None = None
+    hold_page: asyncio.Event | None = None
+    page_tries: int = 0
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -73,11 +83,17 @@ class World:
     async def _query(self, request: web.Request) -> web.Response:
         query = (await request.post())["query"]
         self.queries.append(str(query))
+        if self.hold:
+            await self.hold.wait()
+        if self.query_status != 200:
+            return web.json_response({"status": "error", "error": "down"}, status=self.query_status)
         found = next((rows for part, rows in self.samples.items() if part in str(query)), [])
         result = [{"metric": labels, "value": [0, str(value)]} for labels, value in found]
         return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
 
     async def _health(self, request: web.Request) -> web.Response:
+        if self.hold:
+            await self.hold.wait()
         status, body = self.health.get(request.match_info["part"], (200, {"status": "ok", "latency_ms": 1}))
         return web.json_response(body, status=status)
 
@@ -90,12 +106,15 @@ class World:
         if request.method == "PUT":
             body = await request.json()
             self.changes.append((name, dict(request.headers), body))
-            if self.change_status == 200:
+            if self.change_status == 200 and not self.ignore_changes:
                 self.flags[name] = body["enabled"]
             return web.json_response({"name": name, **body, "token": ADMIN_TOKEN}, status=self.change_status)
         return web.json_response({"name": name, "enabled": self.flags[name]})
 
     async def _page(self, request: web.Request) -> web.Response:
+        self.page_tries += 1
+        if self.hold_page:
+            await self.hold_page.wait()
         if self.webhook_status == 200:
             self.pages.append(await request.json())
             self.page_headers.append(dict(request.headers))
@@ -136,7 +155,7 @@ class House:
         await self._stack.aclose()
 
     async def _serve_world(self) -> str:
-        runner = web.AppRunner(self.world.app())
+        runner = web.AppRunner(self.world.app(), shutdown_timeout=0.1)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -187,12 +206,35 @@ class House:
         port = server.servers[0].sockets[0].getsockname()[1]
         return f"http://127.0.0.1:{port}"
 
+    @staticmethod
+    def free_port() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return probe.getsockname()[1]
+
     # What happens
 
     async def work(self) -> None:
         """Does everything that is due now."""
         async with asyncio.timeout(30):
             await self.worker.settle()
+
+    @asynccontextmanager
+    async def worker_running(self) -> AsyncGenerator[None]:
+        """The worker's own loop, as it runs in its process."""
+        running = asyncio.create_task(Worker(self.outside).run())
+        try:
+            yield
+        finally:
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Waits for something that another task or process does."""
+        async with asyncio.timeout(20):
+            while not true():
+                await asyncio.sleep(0.02)
 
     async def fast_forward(self, **by: float) -> None:
         self.clock.move(timedelta(**by))
@@ -238,7 +280,7 @@ class House:
 
     async def post(self, path: str, body: bytes, token: str = ALERTMANAGER_TOKEN) -> aiohttp.ClientResponse:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        async with self.session.post(self.url + path, data=body, headers=headers) as response:
+        async with self.session.post(self.url + path, data=io.BytesIO(body), headers=headers) as response:
             await response.read()
             return response
 
