@@ -34,6 +34,7 @@ async def test_the_policy_begins_again_and_then_ends(house: House) -> None:
         await house.fast_forward(minutes=1)
     assert paged(house).count("carol") == 3
     assert paged(house).count("bob") == 3
+    assert len({page["idempotency_key"] for page in house.world.pages}) == len(house.world.pages)
 
 
 async def test_an_answer_stops_everything(house: House) -> None:

@@ -85,6 +85,7 @@ async def ask_preview(
 ) -> Remediation:
     """Has the worker look at what the remedy would change. Raises Conflict for one that only a person can do."""
     async with outside.database.transaction() as conn:
+        await incidents.get(conn, incident_id, lock=True)
         item = await remediations.get(conn, remediation_id, incident_id=incident_id)
         if not item.runnable:
             raise Conflict(f"This remedy cannot be run from here: {item.reason}")
@@ -139,6 +140,7 @@ async def approve(
 async def undo(outside: Outside, incident_id: IncidentId, remediation_id: int, *, person: str) -> Remediation:
     """Has the worker take the change back."""
     async with outside.database.transaction() as conn:
+        await incidents.get(conn, incident_id, lock=True)
         item = await remediations.get(conn, remediation_id, incident_id=incident_id)
         item = await remediations.change(conn, item, RemediationEvent.UNDO, now=outside.clock.now())
         await _tell(

@@ -10,7 +10,7 @@ from responder.core.status_page import StatusUpdate, UpdateState, belongs_on_pag
 from responder.core.timeline import EntryKind
 from responder.stages import status_files
 from responder.stages.ports import Outside
-from responder.store import due, status_updates, timeline
+from responder.store import due, incidents, status_updates, timeline
 from responder.store.db import Conn
 from responder.store.due import Claim
 
@@ -44,6 +44,7 @@ async def run(outside: Outside, claim: Claim) -> None:
     files = status_files.render(outside.policies.status_page, shown, now=now)
     await asyncio.to_thread(status_files.switch, outside.status_dir, files, now=now)
     async with outside.database.transaction() as conn:
+        await incidents.get(conn, update.incident_id, lock=True)
         await status_updates.mark_published(conn, claim.id, now=now)
         await due.finish(conn, status_updates.QUEUE, claim)
         await timeline.append(

@@ -49,6 +49,7 @@ async def _close(outside: Outside, claim: Claim, page: Page, result: Result, *, 
     state, kind, words = _STATE[result]
     now = outside.clock.now()
     async with outside.database.transaction() as conn:
+        await incidents.get(conn, page.incident_id, lock=True)
         await pages.close(conn, page, state, now=now)
         await due.finish(conn, pages.QUEUE, claim)
         await timeline.append(

@@ -6,7 +6,7 @@ from responder.core.finding import draw_findings
 from responder.core.incident import IncidentId
 from responder.core.timeline import EntryKind
 from responder.stages.ports import Outside
-from responder.store import diagnoses, due, escalations, evidence, timeline
+from responder.store import diagnoses, due, escalations, evidence, incidents, timeline
 from responder.store.due import Claim
 
 
@@ -15,6 +15,7 @@ async def run(outside: Outside, claim: Claim) -> None:
     incident_id = IncidentId(claim.id)
     now = outside.clock.now()
     async with outside.database.transaction() as conn:
+        await incidents.get(conn, incident_id, lock=True)
         found = draw_findings(await evidence.of_incident(conn, incident_id))
         for finding in await diagnoses.record(conn, incident_id, found):
             await timeline.append(

@@ -95,6 +95,7 @@ async def _start(outside: Outside, claim: Claim, item: Remediation) -> None:
         )
         return
     async with outside.database.transaction() as conn:
+        await incidents.get(conn, item.incident_id, lock=True)
         # From here on the row says that the change may have happened, whatever becomes of this process.
         running = await remediations.change(conn, item, Event.START, now=now, keep_due=True)
     await _change_world(outside, claim, running)

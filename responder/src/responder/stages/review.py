@@ -48,6 +48,7 @@ async def run(outside: Outside, claim: Claim) -> None:
     await asyncio.to_thread(_write, path, markdown)
     now = outside.clock.now()
     async with outside.database.transaction() as conn:
+        await incidents.get(conn, incident_id, lock=True)
         await postmortems.write(conn, incident_id, markdown, now=now)
         await due.finish(conn, postmortems.QUEUE, claim)
         await timeline.append(

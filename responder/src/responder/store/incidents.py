@@ -80,7 +80,11 @@ async def open_for(conn: Conn, *, service: str, alertname: str) -> Incident | No
 
 
 async def get(conn: Conn, incident_id: IncidentId, *, lock: bool = False) -> Incident:
-    """The incident. Raises NotFound. With `lock`, nobody else changes it before this transaction ends."""
+    """The incident. Raises NotFound. With `lock`, nobody else changes it before this transaction ends.
+
+    Whoever writes about an incident locks it first, before any row that belongs to it: PostgreSQL's own check of a
+    foreign key takes a weaker lock on it, and two transactions that both hold that one cannot both go on to the timeline.
+    """
     statement = (
         "SELECT * FROM incidents WHERE id = %s FOR UPDATE"
         if lock
