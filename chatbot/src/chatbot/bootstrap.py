@@ -2,66 +2,67 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import aiohttp
-from openfeature import api
-from redis.asyncio import Redis
 
 from chatbot.config import Settings
 from chatbot.core.breaker import Breaker
-from chatbot.integrations import queue as queues
-from chatbot.integrations.flags import FlagSnapshot
-from chatbot.integrations.llm import Model
+from chatbot.core.throttle import Throttle
+from chatbot.integrations.flags import Flags
+from chatbot.integrations.llm import ChatModel, Endpoint
 from chatbot.integrations.queue import JobQueue
-from chatbot.integrations.rerank import Reranker
-from chatbot.stages.answer import show
-from chatbot.stages.ports import Parts
-from chatbot.store import boot
+from chatbot.integrations.redis import RedisProbe, new_client
+from chatbot.integrations.reranker import Reranker
+from chatbot.integrations.session import new_session
+from chatbot.stages.ports import Clocks, Outside, Provider
 from chatbot.store.db import Database
-from chatbot.telemetry import BREAKER_FAILURES
 
-POOL_SIZE = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class House:
-    """Everything that runs in one process."""
-
-    parts: Parts
-    snapshot: FlagSnapshot
-    redis: Redis
-    queue: JobQueue
+CLOCKS = Clocks(monotonic=time.monotonic, wall=time.time)
+# Failed attempts written into the audit log; the metric counts all of them.
+AUDITED_FAILURES_PER_SECOND = 10
+AUDITED_FAILURES_AT_ONCE = 50
 
 
 @asynccontextmanager
-async def house(settings: Settings, *, application: str, pool_size: int = POOL_SIZE) -> AsyncGenerator[House]:
-    """Everything, opened and checked, and closed at the end. Raises UnsafeDatabase, StoreUnavailable."""
-    snapshot = FlagSnapshot(settings.flags_file)
-    api.set_provider(snapshot, domain="chatbot")
-    redis = queues.connect(settings.redis_url)
-    queue = JobQueue(settings.redis_url)
-    async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=200)) as session,
-        Database(settings.database_url, size=pool_size, application=application) as database,
-    ):
-        await boot.check(database)
-        models = [Model(session, provider) for provider in settings.providers]
-        breakers = {model.name: Breaker() for model in models}
-        for name, breaker in breakers.items():
-            BREAKER_FAILURES.labels(breaker=name)
-            show(name, breaker)
-        parts = Parts(
-            database=database,
-            flags=api.get_client("chatbot"),
-            models=models,
-            breakers=breakers,
-            reranker=Reranker(session, settings.rerank_url) if settings.rerank_url else None,
+async def outside(settings: Settings, *, clocks: Clocks = CLOCKS) -> AsyncGenerator[Outside]:
+    """Everything a stage is handed, opened, and closed at the end. The database is not verified yet."""
+    # Two clients: a cancelled request of one kind must not disturb the connections of the other.
+    for_probe, for_jobs = new_client(settings.redis_url), new_client(settings.redis_url)
+    try:
+        async with (
+            new_session() as session,
+            Database(settings.database_url, size=settings.pool_size, application="chatbot serve") as db,
+        ):
+            yield Outside(
+                database=db,
+                providers=_providers(settings, session),
+                reranker=Reranker(session, settings.rerank_url),
+                flags=Flags(settings.flags_file),
+                redis=RedisProbe(for_probe),
+                jobs=JobQueue(for_jobs),
+                clocks=clocks,
+                failure_audit=Throttle(
+                    per_second=AUDITED_FAILURES_PER_SECOND, burst=AUDITED_FAILURES_AT_ONCE
+                ),
+                top_k=settings.top_k,
+                max_tokens=settings.max_tokens,
+            )
+    finally:
+        await for_probe.aclose()
+        await for_jobs.aclose()
+
+
+def _providers(settings: Settings, session: aiohttp.ClientSession) -> tuple[Provider, ...]:
+    return tuple(
+        Provider(
+            model=ChatModel(
+                session,
+                Endpoint(name=each.name, base_url=each.base_url, api_key=each.api_key, model=each.model),
+            ),
+            breaker=Breaker(each.name),
         )
-        try:
-            yield House(parts=parts, snapshot=snapshot, redis=redis, queue=queue)
-        finally:
-            await queue.close()
-            await redis.aclose()
+        for each in settings.providers
+    )

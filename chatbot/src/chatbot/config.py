@@ -6,16 +6,31 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from chatbot.core.provider import Provider
 from chatbot.errors import ConfigError
 
 TOKEN_LENGTH = 16
+GROQ_URL = "https://api.groq.com/openai/v1"
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSettings:
+    """Where a provider is and which model is asked. Its key is never shown by `repr`."""
+
+    name: str
+    base_url: str
+    api_key: str
+    model: str
+
+    def __repr__(self) -> str:
+        return f"ProviderSettings(name={self.name!r}, base_url={self.base_url!r}, model={self.model!r}, ...)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that comes from outside the code. Secrets are not shown by `repr`."""
+    """Everything that comes from outside the code. Secrets are never shown by `repr`."""
 
     database_url: str
     redis_url: str
@@ -24,90 +39,142 @@ class Settings:
     worker_metrics_port: int
     admin_token: str
     log_dir: Path | None
-    providers: tuple[Provider, ...]
-    rerank_url: str | None
+    log_level: str
     flags_file: Path | None
+    pool_size: int
+    top_k: int
+    max_tokens: int
+    rerank_url: str | None
+    providers: tuple[ProviderSettings, ...]
 
     def __repr__(self) -> str:
-        return f"Settings(host={self.host!r}, port={self.port}, ...)"
+        return f"Settings(host={self.host!r}, port={self.port}, providers={self.providers!r}, ...)"
 
 
-def migration_urls(environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
-    """Of a role that may make roles, and of the application's own role. Raises ConfigError."""
-    url = _database_url(environ)
-    return environ.get("CHATBOT_MIGRATION_DATABASE_URL") or url, url
-
-
-def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Reads and checks the whole environment. Raises ConfigError with every fault found."""
-    faults: list[str] = []
-    token = environ.get("CHATBOT_ADMIN_TOKEN", "")
-    if len(token) < TOKEN_LENGTH:
-        faults.append(f"CHATBOT_ADMIN_TOKEN has {len(token)} characters; at least {TOKEN_LENGTH} are needed.")
-    redis_url = environ.get("CHATBOT_REDIS_URL") or environ.get("REDIS_URL") or ""
-    if not redis_url.startswith(("redis://", "rediss://", "unix://")):
-        faults.append(
-            "CHATBOT_REDIS_URL is not set. Give an address such as redis://:password@127.0.0.1:6379/0."
-        )
-    ports = {name: _port(environ, name, default, faults) for name, default in _PORTS.items()}
-    try:
-        url = _database_url(environ)
-    except ConfigError as error:
-        faults.append(str(error))
-        url = ""
-    if faults:
-        raise ConfigError("\n".join(faults))
-    log_dir = environ.get("CHATBOT_LOG_DIR")
-    flags_file = environ.get("CHATBOT_FLAGS_FILE")
-    return Settings(
-        database_url=url,
-        redis_url=redis_url,
-        host=environ.get("CHATBOT_HOST") or "127.0.0.1",
-        port=ports["CHATBOT_PORT"],
-        worker_metrics_port=ports["CHATBOT_WORKER_METRICS_PORT"],
-        admin_token=token,
-        log_dir=Path(log_dir) if log_dir else None,
-        providers=_providers(environ),
-        rerank_url=environ.get("CHATBOT_RERANK_URL") or None,
-        flags_file=Path(flags_file) if flags_file else None,
-    )
-
-
-_PORTS = {"CHATBOT_PORT": 8801, "CHATBOT_WORKER_METRICS_PORT": 8814}
-
-
-def _database_url(environ: Mapping[str, str]) -> str:
+def database_url(environ: Mapping[str, str] = os.environ) -> str:
+    """The address by which the product connects: as a role that row-level security binds. Raises ConfigError."""
     url = environ.get("CHATBOT_DATABASE_URL") or environ.get("DATABASE_URL")
     if not url:
         raise ConfigError(
-            "CHATBOT_DATABASE_URL is not set. Give the application's own role, for example"
-            " postgresql://chatbot_app:password@127.0.0.1:5432/chatbot."
+            "CHATBOT_DATABASE_URL is not set. Give the serving role's address, for example"
+            " postgresql://chatbot:password@127.0.0.1:5432/chatbot."
         )
     return url
 
 
-def _port(environ: Mapping[str, str], name: str, default: int, faults: list[str]) -> int:
-    raw = environ.get(name) or str(default)
-    if not raw.isdecimal() or not 0 < int(raw) < 65536:
-        faults.append(f"{name} is '{raw}'; a port is a number from 1 to 65535.")
-        return default
-    return int(raw)
+def migration_url(environ: Mapping[str, str] = os.environ) -> str:
+    """The address by which `chatbot migrate` connects: as a role that may make roles and tables. Raises ConfigError."""
+    url = environ.get("CHATBOT_MIGRATION_DATABASE_URL")
+    if not url:
+        raise ConfigError(
+            "CHATBOT_MIGRATION_DATABASE_URL is not set. Give the address of a role that may create roles, for example"
+            " postgresql://postgres:password@127.0.0.1:5432/chatbot. Only 'chatbot migrate' uses it."
+        )
+    return url
 
 
-def _providers(environ: Mapping[str, str]) -> tuple[Provider, ...]:
-    """Groq first, OpenAI as the fallback. One without a key is left out: then the extractive answerer serves."""
-    candidates = (
-        Provider(
-            name="groq",
-            base_url=(environ.get("GROQ_BASE_URL") or "https://api.groq.com/openai/v1").rstrip("/"),
-            api_key=environ.get("GROQ_API_KEY"),
-            model=environ.get("CHATBOT_GROQ_MODEL") or "llama-3.3-70b-versatile",
-        ),
-        Provider(
-            name="openai",
-            base_url=(environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1").rstrip("/"),
-            api_key=environ.get("OPENAI_API_KEY"),
-            model=environ.get("CHATBOT_OPENAI_MODEL") or "gpt-4o-mini",
-        ),
+def log_settings(environ: Mapping[str, str] = os.environ) -> tuple[str, Path | None]:
+    """The least level that is logged, and the folder of the log files. Raises ConfigError."""
+    reader = _Reader(environ)
+    level, folder = reader.level("CHATBOT_LOG_LEVEL", default="INFO"), reader.path("CHATBOT_LOG_DIR")
+    if reader.faults:
+        raise ConfigError("\n".join(reader.faults))
+    return level, folder
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Reads and checks the whole environment. Raises ConfigError with every fault found."""
+    reader = _Reader(environ)
+    try:
+        database = database_url(environ)
+    except ConfigError as error:
+        reader.faults.append(str(error))
+        database = ""
+    log_dir = reader.path("CHATBOT_LOG_DIR")
+    settings = Settings(
+        database_url=database,
+        redis_url=reader.redis(),
+        host=environ.get("CHATBOT_HOST") or "127.0.0.1",
+        port=reader.number("CHATBOT_PORT", default=8801, most=65535),
+        worker_metrics_port=reader.number("CHATBOT_WORKER_METRICS_PORT", default=8814, most=65535),
+        admin_token=reader.secret("CHATBOT_ADMIN_TOKEN", least=TOKEN_LENGTH),
+        log_dir=log_dir,
+        log_level=reader.level("CHATBOT_LOG_LEVEL", default="INFO"),
+        flags_file=reader.path("CHATBOT_FLAGS_FILE") or (log_dir / "flags.json" if log_dir else None),
+        pool_size=reader.number("CHATBOT_POOL_SIZE", default=10, most=500),
+        top_k=reader.number("CHATBOT_TOP_K", default=6, most=50),
+        max_tokens=reader.number("CHATBOT_MAX_TOKENS", default=800, most=32_000),
+        rerank_url=reader.url("CHATBOT_RERANK_URL", default=None),
+        providers=_providers(reader, environ),
     )
-    return tuple(provider for provider in candidates if provider.api_key)
+    if reader.faults:
+        raise ConfigError("\n".join(reader.faults))
+    return settings
+
+
+def _providers(reader: _Reader, environ: Mapping[str, str]) -> tuple[ProviderSettings, ...]:
+    """Groq first, OpenAI as the fallback; each only where it has a key."""
+    groq = ProviderSettings(
+        name="groq",
+        base_url=reader.url("GROQ_BASE_URL", default=GROQ_URL) or GROQ_URL,
+        api_key=environ.get("GROQ_API_KEY", ""),
+        model=environ.get("CHATBOT_MODEL") or "llama-3.1-8b-instant",
+    )
+    openai = ProviderSettings(
+        name="openai",
+        base_url=reader.url("OPENAI_BASE_URL", default=OPENAI_URL) or OPENAI_URL,
+        api_key=environ.get("OPENAI_API_KEY", ""),
+        model=environ.get("CHATBOT_FALLBACK_MODEL") or "gpt-4o-mini",
+    )
+    return tuple(provider for provider in (groq, openai) if provider.api_key)
+
+
+class _Reader:
+    """Reads variables and collects what is wrong, so that a person mends the environment once, not line by line."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.faults: list[str] = []
+
+    def number(self, name: str, *, default: int, most: int) -> int:
+        raw = self._environ.get(name) or str(default)
+        if not (raw.isascii() and raw.isdecimal()) or not 0 < int(raw) <= most:
+            self.faults.append(f"{name} is '{raw}'; it must be a number from 1 to {most}.")
+            return default
+        return int(raw)
+
+    def url(self, name: str, *, default: str | None) -> str | None:
+        raw = self._environ.get(name) or default
+        if raw is None:
+            return None
+        parts = urlsplit(raw)
+        if parts.scheme not in {"http", "https"} or not parts.netloc:
+            self.faults.append(f"{name} is '{raw}'; give an address such as {default or GROQ_URL}.")
+        return raw
+
+    def redis(self) -> str:
+        raw = self._environ.get("CHATBOT_REDIS_URL") or self._environ.get("REDIS_URL") or ""
+        if urlsplit(raw).scheme not in {"redis", "rediss", "unix"}:
+            # The address may hold a password: it is not repeated here.
+            self.faults.append("CHATBOT_REDIS_URL is not set to an address such as redis://127.0.0.1:6379/0.")
+        return raw
+
+    def secret(self, name: str, *, least: int) -> str:
+        raw = self._environ.get(name, "")
+        if len(raw) < least:
+            self.faults.append(
+                f"{name} has {len(raw)} characters, at least {least} are needed. Make one with:"
+                " python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+            )
+        return raw
+
+    def path(self, name: str) -> Path | None:
+        raw = self._environ.get(name)
+        return Path(raw) if raw else None
+
+    def level(self, name: str, *, default: str) -> str:
+        raw = (self._environ.get(name) or default).upper()
+        if raw not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+            self.faults.append(f"{name} is '{raw}'; it can be DEBUG, INFO, WARNING or ERROR.")
+            return default
+        return raw

@@ -1,24 +1,40 @@
 """What can go wrong, drawn at the top.
 
     ChatbotError
-    ├── ConfigError        the environment is wrong: the program does not start
-    ├── UnsafeDatabase     the boot check found a role, a policy or a version that would not protect tenants
-    ├── NotAllowed         no key, a wrong key, or a key of the wrong kind
-    ├── NotFound
-    ├── BadRequest         a request that cannot be understood
-    ├── Maintenance        closed on purpose, for a while
-    ├── StoreUnavailable   PostgreSQL does not answer: nothing is answered from a model's memory instead
-    ├── RerankFailed       the reranker failed, and its flag is on
-    └── ProviderFailed     a model's provider failed before the first token
+    ├── ConfigError            the environment is wrong: the program does not start
+    ├── UnsafeDatabase         roles, policies or versions do not keep tenants apart: the program does not start
+    ├── IllegalTransition      a state machine was asked for an event that its state does not allow
+    ├── Unauthenticated        no key, or one that opens nothing
+    ├── Forbidden              a good key for something else
+    ├── NotFound               no such tenant, conversation, flag
+    ├── BadRequest             a body or file that cannot be understood
+    ├── BodyTooLarge           a body above the limit
+    ├── Conflict               the name is taken
+    ├── Maintenance            an operator has closed the product for a while            (try again)
+    ├── TenantIsolationViolation  something of another tenant was about to be answered: withheld
+    ├── StoreUnavailable       PostgreSQL does not answer                                (try again)
+    ├── QueueUnavailable       Redis does not answer                                     (try again)
+    ├── RerankFailed           the reranker gave no order, and its path has no fallback  (try again)
+    └── ProviderError          a language model gave no answer
+        ├── ProviderUnavailable  refused the connection, timed out, 429, 5xx, bad key    (another may)
+        └── ProviderRefused      says the request itself is wrong
 
-The message is a sentence for a person: what happened, the value, the limit, what to do.
+The message of an error is a sentence for a person: what happened, the value, the limit. `remedy` says what to do.
 """
 
 from __future__ import annotations
 
 
 class ChatbotError(Exception):
-    """Root of every error that is raised on purpose."""
+    """Root of every error that is raised on purpose. `permanent` says whether trying again can help."""
+
+    permanent = True
+    remedy = "Read the detail; if it does not help, give the request id to whoever runs this service."
+
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        super().__init__(message)
+        if remedy is not None:
+            self.remedy = remedy
 
 
 class ConfigError(ChatbotError):
@@ -26,11 +42,23 @@ class ConfigError(ChatbotError):
 
 
 class UnsafeDatabase(ChatbotError):
-    """The boot check found something that would not protect tenants from each other."""
+    """Roles, policies or versions do not keep tenants apart."""
 
 
-class NotAllowed(ChatbotError):
-    """No key, a wrong key, or a key of the wrong kind."""
+class IllegalTransition(ChatbotError):
+    """The state does not allow the event; nothing was changed."""
+
+
+class Unauthenticated(ChatbotError):
+    """No key, or one that opens nothing."""
+
+    remedy = "Send the tenant's key in the header X-Api-Key; make one with: chatbot tenant create NAME."
+
+
+class Forbidden(ChatbotError):
+    """A good key for something else."""
+
+    remedy = "Use the key of the tenant that is asked for, or leave the tenant out."
 
 
 class NotFound(ChatbotError):
@@ -38,20 +66,64 @@ class NotFound(ChatbotError):
 
 
 class BadRequest(ChatbotError):
-    """A request that cannot be understood."""
+    """A body or file that cannot be understood."""
+
+    remedy = "Correct the request as the detail says and send it again."
+
+
+class BodyTooLarge(ChatbotError):
+    """A body above the limit."""
+
+    remedy = "Send a shorter body."
+
+
+class Conflict(ChatbotError):
+    """The name is taken."""
 
 
 class Maintenance(ChatbotError):
-    """Closed on purpose, for a while."""
+    """An operator has closed the product for a while."""
+
+    permanent = False
+    remedy = "Try again after the seconds in Retry-After."
+
+
+class TenantIsolationViolation(ChatbotError):
+    """Something of another tenant was about to be answered; it was withheld."""
+
+    remedy = "Nothing was given out. The operators have been told; give them the request id."
 
 
 class StoreUnavailable(ChatbotError):
     """PostgreSQL does not answer."""
 
+    permanent = False
+    remedy = "Try again in some seconds; operators see the reason at /api/health/database."
+
+
+class QueueUnavailable(ChatbotError):
+    """Redis does not answer."""
+
+    permanent = False
+    remedy = "Try again in some seconds; operators see the reason at /api/health/redis."
+
 
 class RerankFailed(ChatbotError):
-    """The reranker failed, and its flag is on."""
+    """The reranker gave no order, and its path has no fallback."""
+
+    permanent = False
+    remedy = "Try again in some seconds. Operators can switch the feature flag 'rerank' off."
 
 
-class ProviderFailed(ChatbotError):
-    """A model's provider failed before the first token."""
+class ProviderError(ChatbotError):
+    """A language model gave no answer."""
+
+
+class ProviderUnavailable(ProviderError):
+    """Refused the connection, timed out, answered 429 or 5xx, or does not take our key."""
+
+    permanent = False
+
+
+class ProviderRefused(ProviderError):
+    """Says the request itself is wrong."""

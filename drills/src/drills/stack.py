@@ -100,7 +100,7 @@ class Stack:
     def chatbot_environ(self) -> Mapping[str, str]:
         ports = self.plan.ports
         return self._environ(
-            CHATBOT_DATABASE_URL=self.chatbot_cluster.url("chatbot", user="chatbot_app"),
+            CHATBOT_DATABASE_URL=self.chatbot_cluster.url("chatbot", user="chatbot"),
             CHATBOT_REDIS_URL=self.valkey.url,
             CHATBOT_PORT=str(ports.chatbot),
             CHATBOT_WORKER_METRICS_PORT=str(ports.chatbot_worker),
@@ -323,8 +323,8 @@ class Stack:
         program = str(self._bin / "chatbot")
         argv = [program, "tenant", "create", name, "--format", "json"]
         made = json.loads(await run_once(argv, self.chatbot_environ, name="chatbot tenant create"))
-        self.tenant_keys[name] = made["key"]
-        argv = [program, "document", "add", str(DOCUMENTS / f"{name}.md"), "--key", made["key"]]
+        self.tenant_keys[name] = made["api_key"]
+        argv = [program, "document", "add", "--tenant", name, str(DOCUMENTS / f"{name}.md")]
         await run_once(argv, self.chatbot_environ, name="chatbot document add")
 
     async def console_token(self, person: str) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""The only outside: models, the reranker, Redis and its queue."""
+"""The only outside, one file a system: language models, the reranker, Redis, the queue, OpenFeature."""

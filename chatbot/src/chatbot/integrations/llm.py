@@ -1,111 +1,165 @@
-"""Models that speak OpenAI's chat-completions format (Groq and OpenAI share it): streamed, with three time limits."""
+"""Language models that speak the chat-completions wire format: Groq, OpenAI, and whatever else does.
+
+Three clocks run on a call: connecting, the first token, the whole. A fourth bounds the silence between two tokens.
+An error can come in the middle of a stream that began with status 200; it is told apart from the end.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import aiohttp
+import orjson
 
-from chatbot.core.provider import Provider
-from chatbot.errors import ProviderFailed
+from chatbot.core.answers import Message
+from chatbot.errors import ProviderRefused, ProviderUnavailable
 
-CONNECT_SECONDS = 2.0
-FIRST_TOKEN_SECONDS = 8.0
-TOTAL_SECONDS = 60.0
-
-
-class RequestRefused(ProviderFailed):
-    """The provider says that the request itself is wrong: no sign of its health."""
+# These say that the request is at fault; every other error says that the provider, or our account there, is.
+_REFUSED = frozenset({400, 413, 422})
+_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    messages: list[dict[str, str]]
-    max_tokens: int
+class Timeouts:
+    """How long a call may take to connect, to its first token, between two tokens, and in all."""
+
+    connect: timedelta = timedelta(seconds=2)
+    first_token: timedelta = timedelta(seconds=8)
+    silence: timedelta = timedelta(seconds=10)
+    total: timedelta = timedelta(seconds=60)
 
 
-class Model:
-    """One provider's model."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a model is. The key is never shown by `repr`."""
 
-    def __init__(self, session: aiohttp.ClientSession, provider: Provider) -> None:
+    name: str
+    base_url: str
+    api_key: str
+    model: str
+
+    def __repr__(self) -> str:
+        return f"Endpoint(name={self.name!r}, base_url={self.base_url!r}, model={self.model!r}, ...)"
+
+
+class ChatModel:
+    """One model of one provider."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, endpoint: Endpoint, timeouts: Timeouts | None = None
+    ) -> None:
+        self.name = endpoint.name
         self._session = session
-        self._provider = provider
-        self.name = provider.name
+        self._base_url = endpoint.base_url.rstrip("/")
+        self._headers = {
+            "Authorization": f"Bearer {endpoint.api_key}",
+            "Content-Type": "application/json",
+        }
+        self._model = endpoint.model
+        self._timeouts = timeouts or Timeouts()
 
-    async def stream(self, ask: Ask) -> AsyncGenerator[str]:
-        """The tokens. Raises ProviderFailed; closing the generator ends the request at the provider as well."""
+    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str]:
+        """The answer's text in pieces. Raises ProviderUnavailable or ProviderRefused, also in the middle."""
+        began = asyncio.get_running_loop().time()
+        end = began + self._timeouts.total.total_seconds()
+        first = min(end, began + self._timeouts.first_token.total_seconds())
         body = {
-            "model": self._provider.model,
-            "messages": ask.messages,
-            "max_tokens": ask.max_tokens,
+            "model": self._model,
+            "messages": [{"role": message.role, "content": message.content} for message in messages],
+            "max_tokens": max_tokens,
             "stream": True,
         }
-        headers = {"Authorization": f"Bearer {self._provider.api_key}"}
-        limits = aiohttp.ClientTimeout(total=TOTAL_SECONDS, connect=CONNECT_SECONDS)
-        url = f"{self._provider.base_url}/chat/completions"
+        response = await self._ask("/chat/completions", body, until=first)
         try:
-            async with self._session.post(url, json=body, headers=headers, timeout=limits) as response:
-                await self._accept(response)
-                async with aclosing(self._tokens(response)) as tokens:
-                    async for token in tokens:
-                        yield token
-        except TimeoutError as error:
-            raise ProviderFailed(f"{self.name} gave no answer in time") from error
-        except aiohttp.ClientError as error:
-            raise ProviderFailed(f"{self.name} cannot be reached: {type(error).__name__}") from error
-
-    async def _accept(self, response: aiohttp.ClientResponse) -> None:
-        if response.status == 200:
-            return
-        if response.status >= 500 or response.status in {401, 403, 408, 429, 498}:
-            raise ProviderFailed(f"{self.name} answers {response.status}")
-        raise RequestRefused(f"{self.name} refuses the request with {response.status}")
-
-    async def _tokens(self, response: aiohttp.ClientResponse) -> AsyncGenerator[str]:
-        first = True
-        finished = False
-        while True:
-            async with asyncio.timeout(FIRST_TOKEN_SECONDS if first else TOTAL_SECONDS):
-                line = await response.content.readline()
-            if not line:
-                break
-            text = line.decode().strip()
-            if not text.startswith("data:"):
-                continue
-            data = text.removeprefix("data:").strip()
-            if data == "[DONE]":
-                finished = True
-                break
-            if token := self._token(data):
-                first = False
-                yield token
-        if not finished:
-            raise ProviderFailed(f"{self.name} broke off in the middle")
-
-    def _token(self, data: str) -> str:
-        try:
-            event = json.loads(data)
-            if "error" in event:
-                raise ProviderFailed(f"{self.name} reports an error in the stream")
-            choices = event["choices"]
-            return (choices[0]["delta"].get("content") or "") if choices else ""
-        except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise ProviderFailed(f"{self.name} sent what is no event: {data[:80]}") from error
+            async with aclosing(self._texts(response, first=first, end=end)) as texts:
+                async for text in texts:
+                    yield text
+        finally:
+            # Closes the connection unless the answer was read to its end: whoever gives up costs nothing more.
+            response.close()
 
     async def probe(self) -> None:
-        """A rare and cheap question, for the health check. Raises ProviderFailed."""
-        headers = {"Authorization": f"Bearer {self._provider.api_key}"}
-        limits = aiohttp.ClientTimeout(total=CONNECT_SECONDS)
+        """Asks for the list of models: costs nothing. Raises ProviderUnavailable or ProviderRefused."""
+        until = asyncio.get_running_loop().time() + self._timeouts.connect.total_seconds() * 2
+        response = await self._ask("/models", None, until=until)
+        response.close()
+
+    async def _ask(self, path: str, body: dict[str, Any] | None, *, until: float) -> aiohttp.ClientResponse:
+        connect = self._timeouts.connect.total_seconds()
         try:
-            async with self._session.get(
-                f"{self._provider.base_url}/models", headers=headers, timeout=limits
-            ) as response:
-                await self._accept(response)
+            async with asyncio.timeout_at(until):
+                response = await self._session.request(
+                    "GET" if body is None else "POST",
+                    self._base_url + path,
+                    data=None if body is None else orjson.dumps(body),
+                    headers=self._headers,
+                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect),
+                    allow_redirects=False,
+                )
+                if response.status != 200:
+                    raise await self._refusal(response)
         except TimeoutError as error:
-            raise ProviderFailed(f"{self.name} gave no answer in time") from error
+            raise ProviderUnavailable(f"{self.name} did not begin to answer in time.") from error
         except aiohttp.ClientError as error:
-            raise ProviderFailed(f"{self.name} cannot be reached: {type(error).__name__}") from error
+            raise ProviderUnavailable(f"{self.name} cannot be reached: {error}") from error
+        return response
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> ProviderUnavailable | ProviderRefused:
+        try:
+            said = (await response.content.read(_SHOWN)).decode(errors="replace")
+        finally:
+            response.close()
+        kind = ProviderRefused if response.status in _REFUSED else ProviderUnavailable
+        return kind(f"{self.name} answered {response.status}: {said}")
+
+    async def _texts(
+        self, response: aiohttp.ClientResponse, *, first: float, end: float
+    ) -> AsyncGenerator[str]:
+        loop = asyncio.get_running_loop()
+        deadline = first
+        held = b""
+        began = False
+        while True:
+            chunk = await self._read(response, until=deadline)
+            if not chunk:
+                raise ProviderUnavailable(f"{self.name} broke off before the end of its answer.")
+            *lines, held = (held + chunk).split(b"\n")
+            for line in lines:
+                data = line.removeprefix(b"data:").strip() if line.startswith(b"data:") else b""
+                if data == b"[DONE]":
+                    if not began:
+                        raise ProviderUnavailable(f"{self.name} gave an empty answer.")
+                    return
+                if data and (text := self._text(data)):
+                    began = True
+                    yield text
+            if began:
+                deadline = min(end, loop.time() + self._timeouts.silence.total_seconds())
+
+    async def _read(self, response: aiohttp.ClientResponse, *, until: float) -> bytes:
+        try:
+            async with asyncio.timeout_at(until):
+                return await response.content.readany()
+        except TimeoutError as error:
+            raise ProviderUnavailable(f"{self.name} fell silent.") from error
+        except aiohttp.ClientError as error:
+            raise ProviderUnavailable(f"{self.name} broke off: {error}") from error
+
+    def _text(self, data: bytes) -> str:
+        try:
+            event = orjson.loads(data)
+            if "error" in event:
+                raise ProviderUnavailable(
+                    f"{self.name} sent an error in its stream: {str(event['error'])[:_SHOWN]}"
+                )
+            choices = event["choices"]
+            return (choices[0]["delta"].get("content") or "") if choices else ""
+        except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise ProviderUnavailable(
+                f"{self.name} sent what is not a chat completion: {data[:_SHOWN]!r}"
+            ) from error

@@ -1,76 +1,115 @@
-"""The queue, BullMQ on Redis, and the canary that shows whether its worker works.
+"""The BullMQ queue. The truth of a job is never here: Redis may be lost.
 
-BullMQ's types are partly unknown to the type checker: here is where they end.
+Two traps of the Python package are avoided in `new_worker`; each silences a worker for ever or makes it late.
 """
+
+# bullmq has no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportMissingTypeArgument=false, reportUnknownParameterType=false
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
-import bullmq
+from bullmq import Job, Queue, Worker
+from bullmq.backends import RedisBackend
+from bullmq.redis_connection import RedisConnection
+from bullmq.types import WorkerOptions
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from chatbot.errors import QueueUnavailable
+from chatbot.integrations.redis import connection_arguments
 
 NAME = "chatbot"
 CANARY = "canary"
-_DONE = "chatbot:canary:done"
+STATES = ("waiting", "active", "delayed", "failed")
+_CANARY_DONE = "chatbot:canary:sent_at_of_last_done"
 
-# redis-py's own limit of 5 s is shorter than BullMQ's blocking wait: with it the worker falls silent without an error.
-_NO_LIMIT: dict[str, Any] = {"socket_timeout": None}
-
-
-def connect(url: str) -> Redis:
-    """A client for short questions: bounded in connections and in time."""
-    options: dict[str, Any] = {"max_connections": 16, "socket_timeout": 2.0, "socket_connect_timeout": 2.0}
-    return cast(Any, Redis).from_url(url, decode_responses=True, **options)
+Process = Callable[[Job, str], Awaitable[Any]]
 
 
-def _connection(url: str) -> dict[str, Any]:
-    client = cast(Any, Redis).from_url(url)
-    return {**client.connection_pool.connection_kwargs, **_NO_LIMIT}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueState:
+    """Jobs by state; and when (seconds since the epoch) the oldest waiting job and the last finished canary were sent."""
+
+    depth: dict[str, int]
+    oldest_sent_at: float | None
+    canary_sent_at: float | None
 
 
 class JobQueue:
-    """The server's side: adds jobs and counts them."""
+    """The sending end."""
 
-    def __init__(self, url: str) -> None:
-        self._queue: Any = cast(Any, bullmq.Queue)(NAME, {"connection": _connection(url)})
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._queue = Queue(NAME, {"connection": client})
 
-    async def close(self) -> None:
-        await self._queue.close()
+    async def send_canary(self, sent_at: float) -> None:
+        """Puts a canary in unless one is there: a dead worker makes no pile of them. Raises QueueUnavailable."""
+        options: dict[str, Any] = {"jobId": CANARY, "removeOnComplete": True, "removeOnFail": True}
+        try:
+            await self._queue.add(CANARY, {"sent_at": sent_at}, options)  # pyright: ignore[reportArgumentType]
+        except (RedisError, OSError) as error:
+            raise QueueUnavailable(f"Redis does not answer: {error}") from error
 
-    async def add_canary(self) -> None:
-        """A job that does nothing but show that it was done."""
-        await self._queue.add(
-            CANARY, {"added": time.time()}, {"removeOnComplete": True, "removeOnFail": True}
+    async def state(self) -> QueueState:
+        """What is in the queue. Raises QueueUnavailable."""
+        try:
+            counts = await self._queue.getJobCounts(*STATES)
+            waiting: Any = await _answer(self._client.lindex(self._queue.toKey("wait"), -1))
+            oldest = self._queue.toKey(str(waiting))
+            stamp: Any = await _answer(self._client.hget(oldest, "timestamp")) if waiting else None
+            done = await self._client.get(_CANARY_DONE)
+        except (RedisError, OSError) as error:
+            raise QueueUnavailable(f"Redis does not answer: {error}") from error
+        return QueueState(
+            depth={state: int(counts.get(state, 0)) for state in STATES},
+            oldest_sent_at=float(stamp) / 1000 if stamp else None,
+            canary_sent_at=float(done) if done else None,
         )
 
-    async def depths(self) -> dict[str, int]:
-        """Jobs by state."""
-        return await self._queue.getJobCounts("waiting", "active", "delayed", "failed")
 
-    async def oldest_waiting_age(self) -> float:
-        """Seconds since the oldest waiting job was added; 0 when none waits."""
-        jobs = await self._queue.getJobs(["waiting"], 0, 0, True)
-        return max(0.0, time.time() - jobs[0].timestamp / 1000) if jobs else 0.0
+async def _answer(asked: Awaitable[Any] | Any) -> Any:
+    """The client's methods are typed for both of its kinds, waiting and not; ours is always awaited."""
+    return await asked
 
 
-async def canary_age(redis: Redis) -> float | None:
-    """Seconds since the worker last did a canary, None when it never did."""
-    done = await redis.get(_DONE)
-    return time.time() - float(done) if done else None
+async def finish_canary(client: Redis, job: Job) -> None:
+    """Notes when the finished canary was sent."""
+    await client.set(_CANARY_DONE, float(job.data["sent_at"]))
 
 
-async def start_worker(url: str, redis: Redis, *, on_canary: Callable[[], None]) -> Any:
-    """A BullMQ worker that is ready to run; the caller runs and closes it."""
+async def new_worker(url: str, process: Process) -> Worker:
+    """A worker that waits for `run`. Only with both of these does it take delayed jobs, and take them in time:
 
-    async def work(job: Any, _token: str) -> None:
-        if job.name == CANARY:
-            await redis.set(_DONE, str(time.time()))
-            on_canary()
-
-    worker = cast(Any, bullmq.Worker)(NAME, work, {"connection": _connection(url), "autorun": False})
-    # Without the server's version on this connection, waits are rounded up to whole seconds.
-    await worker.backend.blocking_connection.getRedisVersion()
+    1. `socket_timeout` None. Newer redis clients default to 5 s, less than the wait for a job, which then ends in
+       an error that is swallowed: delayed jobs are never taken.
+    2. The server's version read on the *blocking* connection too, else waits are rounded up to whole seconds.
+    """
+    worker = Worker(
+        NAME,
+        process,  # pyright: ignore[reportArgumentType]
+        cast(
+            "WorkerOptions",
+            {
+                "connection": {
+                    **connection_arguments(url),
+                    "socket_timeout": None,
+                    "socket_connect_timeout": 5,
+                },
+                "autorun": False,
+                "concurrency": 4,
+                # A worker that was killed in the middle of a job: another takes it over after this time.
+                "lockDuration": 10_000,
+                "stalledInterval": 5_000,
+                "runRetryDelay": 1_000,
+            },
+        ),
+    )
+    backend = cast("RedisBackend", worker.backend)
+    for connection in (backend.connection, backend.blocking_connection):
+        await cast("RedisConnection", connection).getRedisVersion()
     return worker

@@ -1,1 +1,16 @@
-"""What is done with a question: `answer` finds passages, orders them, and has a model say what they say."""
+"""Verbs, in the order a question flows:
+
+    authenticate   key → tenant
+    retrieve       question → passages of that tenant, in one short transaction
+    rerank         passages → passages in a better order, where the flag is on; before the answer begins
+    generate       passages → text: provider, next provider, or sentences of the passages
+    remember       question and answer → conversation, in another short transaction
+    answer         the flow itself, from question to the parts that are streamed
+
+and those beside the flow:
+
+    ingest         file → document with passages
+    switch         flag on or off, audited; and the copy of the flags kept fresh
+    check          component → health
+    watch          queue and pool → gauges; canaries
+"""

@@ -1,134 +1,84 @@
-"""question → answer: passages of the tenant, ordered, then a model's words or, without a model, the passages' own."""
+"""The flow of a question. `prepare` is everything that can still be refused; `stream` always ends in an answer."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from enum import StrEnum
+from uuid import UUID
 
-import structlog
-
-from chatbot.core.breaker import Breaker, Outcome, State
-from chatbot.core.passage import NOTHING_FOUND, Passage, TenantId, extract, prompt
-from chatbot.errors import ProviderFailed, RerankFailed
-from chatbot.integrations.llm import Ask, RequestRefused
-from chatbot.stages.ports import Parts, Speaker
-from chatbot.store import audit, documents
-from chatbot.telemetry import (
-    BREAKER_FAILURES,
-    BREAKER_STATE,
-    ISOLATION_VIOLATIONS,
-    LLM_SECONDS,
-    VECTOR_SECONDS,
-)
-
-log = structlog.get_logger()
-
-TOP_K = 4
-MAX_TOKENS = 400
-
-
-class By(StrEnum):
-    """Who speaks: a provider's name is used as it is; these are the answers that no model gave."""
-
-    PASSAGES = "passages"
-    NOBODY = "not_in_documents"
+from chatbot.core.answers import NOT_IN_DOCUMENTS, Done, Kind, Part, Sources, Token
+from chatbot.core.passages import Passage
+from chatbot.stages.authenticate import Caller
+from chatbot.stages.generate import Ending, generate
+from chatbot.stages.ports import Outside
+from chatbot.stages.remember import remember
+from chatbot.stages.rerank import rerank
+from chatbot.stages.retrieve import retrieve
+from chatbot.telemetry import ANSWERS, RAG_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """A piece of an answer, and by whom. `restart` says that what came before must be thrown away."""
+class Question:
+    """A question with all that its answer needs."""
 
+    caller: Caller
     text: str
-    by: str
-    restart: bool = False
+    conversation_id: UUID | None
+    passages: tuple[Passage, ...]
+    asked_at: float
 
 
-async def find(parts: Parts, tenant_id: TenantId, question: str) -> list[Passage]:
-    """The passages for a question. No connection is held when this returns. Raises StoreUnavailable, RerankFailed."""
-    began = time.monotonic()
-    async with parts.database.as_tenant(tenant_id) as conn:
-        found = await documents.search(conn, tenant_id, question, limit=TOP_K)
-    VECTOR_SECONDS.observe(time.monotonic() - began)
-    own = await _only_own(parts, tenant_id, found)
-    if own and parts.reranker and parts.flags.get_boolean_value("rerank", False):
-        try:
-            return await parts.reranker.order(question, own)
-        except RerankFailed as error:
-            log.error("rerank_failed", reason=str(error), route="/api/chat", tenant_id=str(tenant_id))
-            raise
-    return own
+async def prepare(outside: Outside, caller: Caller, text: str, *, conversation_id: UUID | None) -> Question:
+    """Finds and orders the passages. Raises before anything is answered: NotFound, RerankFailed, StoreUnavailable."""
+    asked_at = outside.clocks.monotonic()
+    found = await retrieve(outside, caller, text, conversation_id=conversation_id)
+    return Question(
+        caller=caller,
+        text=text,
+        conversation_id=conversation_id,
+        passages=await rerank(outside, text, found),
+        asked_at=asked_at,
+    )
 
 
-async def _only_own(parts: Parts, tenant_id: TenantId, found: Sequence[Passage]) -> list[Passage]:
-    """Row-level security is silent: this is where a hole in it would be heard."""
-    foreign = [passage for passage in found if passage.tenant_id != tenant_id]
-    if foreign:
-        ISOLATION_VIOLATIONS.labels(tenant_id=str(tenant_id), source="retrieval").inc()
-        log.error(
-            "tenant_isolation_violation", tenant_id=str(tenant_id), source="retrieval", passages=len(foreign)
-        )
-        async with parts.database.transaction() as conn:
-            await audit.write(
-                conn,
-                "tenant_isolation_violation",
-                actor="chatbot",
-                tenant_id=tenant_id,
-                detail={"source": "retrieval", "passages": [str(passage.id) for passage in foreign]},
-            )
-        return []
-    return list(found)
-
-
-async def speak(parts: Parts, question: str, passages: Sequence[Passage]) -> AsyncGenerator[Said]:
-    """The answer in pieces: the first model that works, else the passages themselves."""
-    if not passages:
-        yield Said(text=NOTHING_FOUND, by=By.NOBODY)
-        return
-    ask = Ask(messages=prompt(question, passages), max_tokens=MAX_TOKENS)
-    spoken = restart = False
-    for model in parts.models:
-        try:
-            async with aclosing(_guarded(parts.breakers[model.name], model, ask)) as tokens:
-                async for token in tokens:
-                    yield Said(text=token, by=model.name, restart=restart)
-                    spoken, restart = True, False
-        except ProviderFailed as error:
-            log.warning("provider_failed", provider=model.name, reason=str(error), after_first_token=spoken)
-            restart = spoken
-        else:
-            return
-    yield Said(text=extract(question, passages), by=By.PASSAGES, restart=spoken)
-
-
-async def _guarded(breaker: Breaker, model: Speaker, ask: Ask) -> AsyncGenerator[str]:
-    """A model behind its breaker. A reader that goes away is no failure of the provider."""
-    began = time.monotonic()
-    permit = breaker.ask(began)
-    show(model.name, breaker)
-    if permit is None:
-        raise ProviderFailed(f"the breaker of {model.name} is open")
-    outcome = Outcome.IGNORED
+async def stream(outside: Outside, question: Question) -> AsyncGenerator[Part]:
+    """Sources, tokens, done. No database connection is held while tokens flow."""
+    answer: list[str] = []
+    ending: Ending | None = None
     try:
-        async with aclosing(model.stream(ask)) as tokens:
-            async for token in tokens:
-                yield token
-        outcome = Outcome.SUCCESS
-    except RequestRefused:
-        raise
-    except ProviderFailed:
-        outcome = Outcome.FAILURE
-        BREAKER_FAILURES.labels(breaker=model.name).inc()
-        raise
+        yield Sources(passages=question.passages)
+        async with aclosing(_text(outside, question)) as parts:
+            async for part in parts:
+                if isinstance(part, Ending):
+                    ending = part
+                    continue
+                if isinstance(part, Token):
+                    answer.append(part.text)
+                yield part
     finally:
-        breaker.tell(permit, outcome, time.monotonic())
-        show(model.name, breaker)
-        LLM_SECONDS.labels(provider=model.name).observe(time.monotonic() - began)
+        ANSWERS.labels(kind=ending.kind if ending else "cancelled").inc()
+        RAG_SECONDS.observe(outside.clocks.monotonic() - question.asked_at)
+    if ending is None:
+        raise RuntimeError("the text ended without saying how")
+    conversation_id = await remember(
+        outside,
+        question.caller,
+        question.conversation_id,
+        question=question.text,
+        answer="".join(answer),
+        kind=ending.kind,
+        passages=question.passages,
+    )
+    yield Done(kind=ending.kind, provider=ending.provider, conversation_id=conversation_id)
 
 
-def show(name: str, breaker: Breaker) -> None:
-    """Puts the breaker's state into the metrics."""
-    for state in State:
-        BREAKER_STATE.labels(breaker=name, state=state).set(breaker.state is state)
+async def _text(outside: Outside, question: Question) -> AsyncGenerator[Part | Ending]:
+    if not question.passages:
+        # The gate: a model that is given nothing to quote would answer from memory.
+        yield Token(text=NOT_IN_DOCUMENTS)
+        yield Ending(kind=Kind.NOT_IN_DOCUMENTS, provider=None)
+        return
+    async with aclosing(generate(outside, question.text, question.passages)) as parts:
+        async for part in parts:
+            yield part

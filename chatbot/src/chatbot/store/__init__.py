@@ -1,1 +1,1 @@
-"""The only SQL of the chatbot."""
+"""The only SQL. One file a noun; every statement about a tenant runs inside `Database.tenant`."""

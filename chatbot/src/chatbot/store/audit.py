@@ -1,26 +1,30 @@
-"""The audit log: written through one function of the database, on a connection of its own transaction."""
+"""The audit log: only added to, and every entry chained to the one before by the database itself."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from psycopg.types.json import Jsonb
 
-from chatbot.core.passage import TenantId
-from chatbot.store.db import Conn
+from chatbot.core.audit import AuditEntry
+from chatbot.store.db import Conn, Database
+
+INSERT = "INSERT INTO audit_logs (tenant_id, event_type, actor, ip, detail) VALUES (%s, %s, %s, %s::inet, %s)"
 
 
-async def write(
-    conn: Conn,
-    event_type: str,
-    *,
-    actor: str,
-    tenant_id: TenantId | None = None,
-    ip: str | None = None,
-    detail: Mapping[str, Any] | None = None,
-) -> None:
+async def add_entry(conn: Conn, entry: AuditEntry) -> None:
+    """Adds the entry within the caller's transaction, so that the change and its entry are kept or lost together.
+
+    The chain is locked until that transaction ends: add the entry last.
+    """
     await conn.execute(
-        "SELECT write_audit(%s, %s, %s, %s::inet, %s)",
-        (event_type, tenant_id, actor, ip, Jsonb(dict(detail or {}))),
+        INSERT, (entry.tenant_id, entry.event, entry.actor, entry.ip, Jsonb(dict(entry.detail)))
     )
+
+
+async def record(db: Database, entry: AuditEntry) -> None:
+    """Adds the entry in a transaction of its own, which no other failure takes back. Raises StoreUnavailable."""
+    if entry.tenant_id is None:
+        async with db.system() as conn:
+            await add_entry(conn, entry)
+    else:
+        async with db.tenant(entry.tenant_id) as conn:
+            await add_entry(conn, entry)

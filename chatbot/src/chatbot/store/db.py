@@ -1,45 +1,65 @@
-"""The door to PostgreSQL. A tenant's data is reached through `as_tenant` only, which sets whose it is for one transaction."""
+"""The door to PostgreSQL: a pool, and two kinds of transaction, with a tenant and without.
+
+Every statement about a tenant runs in `tenant(tenant_id)`, which sets `app.tenant_id` for that transaction only
+(`set_config(..., true)`), as a transaction pooler demands. Row-level security compares every row with it.
+Until the boot check has passed, the door stays shut.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import psycopg
-import structlog
-from psycopg import AsyncConnection, sql
+from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
-from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from chatbot.core.passage import TenantId
+from chatbot.core.tenancy import TenantId
 from chatbot.errors import StoreUnavailable
-from chatbot.telemetry import POOL
+from chatbot.store.boot_check import check_database
 
 Conn = AsyncConnection[DictRow]
 
-log = structlog.get_logger()
-
-# How long a request may wait for a connection before it is refused: longer waits only pile up.
+# A person waits at the other end: better a clear refusal than a long silence.
 WAIT_SECONDS = 3.0
-RECONNECT_SECONDS = 1.0
+CONNECT_SECONDS = 3
+# So many may wait for a connection; the next is refused at once.
+WAITING_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolUse:
+    """Connections of the pool, and the requests that wait for one."""
+
+    in_use: int
+    idle: int
+    largest: int
+    waiting: int
 
 
 class Database:
-    """A pool of connections as the application's role. Use as an async context manager."""
+    """A pool of connections. Use as an async context manager, then `verify`."""
 
     def __init__(self, url: str, *, size: int, application: str) -> None:
-        self._url = url
+        self._verified = False
         self._pool: AsyncConnectionPool[Conn] = AsyncConnectionPool(
             url,
             connection_class=Conn,
             min_size=1,
             max_size=size,
+            max_waiting=WAITING_LIMIT,
             open=False,
             timeout=WAIT_SECONDS,
-            reconnect_timeout=WAIT_SECONDS,
-            # No prepared statements: transaction poolers do not keep them, and a generic plan cannot know the tenant.
-            kwargs={"row_factory": dict_row, "application_name": application, "prepare_threshold": None},
+            reconnect_timeout=CONNECT_SECONDS,
+            kwargs={
+                "row_factory": dict_row,
+                "application_name": application,
+                "connect_timeout": CONNECT_SECONDS,
+                # Behind a transaction pooler a prepared statement belongs to somebody else.
+                "prepare_threshold": None,
+            },
             check=AsyncConnectionPool.check_connection,  # pyright: ignore[reportArgumentType]
         )
 
@@ -50,41 +70,49 @@ class Database:
     async def __aexit__(self, *_: object) -> None:
         await self._pool.close()
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[Conn]:
-        """A transaction of no tenant: it sees no tenant's rows. Raises StoreUnavailable."""
-        try:
-            async with self._pool.connection() as conn, conn.transaction():
-                yield conn
-        except (PoolTimeout, PoolClosed, psycopg.OperationalError) as error:
-            raise StoreUnavailable(f"PostgreSQL does not answer: {error}".strip()) from error
+    async def verify(self) -> None:
+        """Opens the door if roles, policies and versions keep tenants apart.
+
+        Raises UnsafeDatabase, and StoreUnavailable when PostgreSQL does not answer.
+        """
+        async with self._connection() as conn:
+            await check_database(conn)
+        self._verified = True
 
     @asynccontextmanager
-    async def as_tenant(self, tenant_id: TenantId) -> AsyncGenerator[Conn]:
-        """A transaction of one tenant. The setting ends with it, so that the next borrower starts without a tenant."""
-        async with self.transaction() as conn:
+    async def tenant(self, tenant_id: TenantId) -> AsyncGenerator[Conn]:
+        """A transaction that sees this tenant's rows only. Raises StoreUnavailable."""
+        async with self.system() as conn:
             await conn.execute("SELECT set_config('app.tenant_id', %s, true)", (str(tenant_id),))
             yield conn
 
-    def count(self) -> None:
-        """Puts the pool's figures into the metrics."""
-        figures = self._pool.get_stats()
-        size, free = figures.get("pool_size", 0), figures.get("pool_available", 0)
-        POOL.labels(state="idle").set(free)
-        POOL.labels(state="in_use").set(size - free)
-        POOL.labels(state="waiting").set(figures.get("requests_waiting", 0))
+    @asynccontextmanager
+    async def system(self) -> AsyncGenerator[Conn]:
+        """A transaction that sees no tenant's rows. Raises StoreUnavailable."""
+        if not self._verified:
+            raise StoreUnavailable("PostgreSQL has not passed the boot check yet.")
+        async with self._connection() as conn:
+            yield conn
 
-    async def listen(self, channel: str, *, on_ready: Callable[[], None]) -> AsyncIterator[str]:
-        """The payloads notified on `channel`, for ever. `on_ready` is called each time listening has begun anew."""
-        while True:
-            try:
-                async with await AsyncConnection.connect(
-                    self._url, autocommit=True, connect_timeout=3, application_name="chatbot listen"
-                ) as conn:
-                    await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
-                    on_ready()
-                    async for note in conn.notifies():
-                        yield note.payload
-            except psycopg.OperationalError as error:
-                log.warning("listen_lost", channel=channel, reason=str(error).strip())
-                await asyncio.sleep(RECONNECT_SECONDS)
+    @asynccontextmanager
+    async def _connection(self) -> AsyncGenerator[Conn]:
+        try:
+            async with self._pool.connection() as conn, conn.transaction():
+                yield conn
+        except TooManyRequests as error:
+            raise StoreUnavailable(
+                f"{WAITING_LIMIT} requests already wait for a database connection."
+            ) from error
+        except (PoolTimeout, PoolClosed, psycopg.OperationalError) as error:
+            raise StoreUnavailable(f"PostgreSQL does not answer: {error}".strip()) from error
+
+    def use(self) -> PoolUse:
+        """How busy the pool is now."""
+        stats = self._pool.get_stats()
+        size, idle = stats.get("pool_size", 0), stats.get("pool_available", 0)
+        return PoolUse(
+            in_use=size - idle,
+            idle=idle,
+            largest=self._pool.max_size,
+            waiting=stats.get("requests_waiting", 0),
+        )

@@ -1,40 +1,40 @@
-"""Feature flags."""
+"""Feature flags as they are stored."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from psycopg.rows import DictRow
 
-from chatbot.errors import NotFound
+from chatbot.core.flags import KNOWN, Flag
 from chatbot.store.db import Conn
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flag:
-    name: str
-    enabled: bool
-    updated_at: datetime
-    updated_by: str
+async def load_flags(conn: Conn) -> dict[str, Flag]:
+    """The flags that were ever set, by name."""
+    cursor = await conn.execute("SELECT name, enabled, updated_at, updated_by FROM feature_flags")
+    return {row["name"]: _flag(row) for row in await cursor.fetchall()}
 
 
-async def every(conn: Conn) -> list[Flag]:
-    cursor = await conn.execute(
-        "SELECT name, enabled, updated_at, updated_by FROM feature_flags ORDER BY name"
-    )
-    return [Flag(**row) for row in await cursor.fetchall()]
-
-
-async def get(conn: Conn, name: str) -> Flag:
-    """Raises NotFound, naming the flags there are."""
-    flags = await every(conn)
-    found = next((flag for flag in flags if flag.name == name), None)
-    if found is None:
-        raise NotFound(f"There is no flag '{name}'. There are: {', '.join(flag.name for flag in flags)}.")
-    return found
-
-
-async def switch(conn: Conn, name: str, *, enabled: bool, by: str) -> None:
+async def set_flag(conn: Conn, name: str, *, enabled: bool, by: str) -> tuple[Flag, bool]:
+    """The flag after the change, and what it was before. Two at once: the second sees the first's value."""
+    # A row with the default first, so that there is one to lock even for a flag that was never set.
     await conn.execute(
-        "UPDATE feature_flags SET enabled = %s, updated_by = %s, updated_at = now() WHERE name = %s",
+        "INSERT INTO feature_flags (name, enabled, updated_by) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING",
+        (name, KNOWN[name][0], by),
+    )
+    cursor = await conn.execute("SELECT enabled FROM feature_flags WHERE name = %s FOR UPDATE", (name,))
+    before = await cursor.fetchone()
+    cursor = await conn.execute(
+        "UPDATE feature_flags SET enabled = %s, updated_at = clock_timestamp(), updated_by = %s WHERE name = %s"
+        " RETURNING name, enabled, updated_at, updated_by",
         (enabled, by, name),
+    )
+    after = await cursor.fetchone()
+    if before is None or after is None:
+        raise LookupError(f"the row of flag {name} is gone although it is locked")
+    return _flag(after), before["enabled"]
+
+
+def _flag(row: DictRow) -> Flag:
+    return Flag(
+        name=row["name"], enabled=row["enabled"], updated_at=row["updated_at"], updated_by=row["updated_by"]
     )

@@ -1,49 +1,54 @@
-"""Tenants and their keys. A key is kept as its hash only."""
+"""Tenants and their keys."""
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-from dataclasses import dataclass
 from uuid import uuid4
 
-from psycopg.errors import CheckViolation, UniqueViolation
+import psycopg
 
-from chatbot.core.passage import TenantId
-from chatbot.errors import BadRequest
+from chatbot.core.tenancy import ApiKey, Tenant, TenantId, key_hash
+from chatbot.errors import Conflict, NotFound
 from chatbot.store.db import Conn, Database
 
-PREFIX = "ck_"
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tenant:
-    id: TenantId
-    name: str
-
-
-async def of_key(conn: Conn, key: str) -> Tenant | None:
-    """The tenant that a key belongs to, or None."""
-    cursor = await conn.execute("SELECT * FROM tenant_of_key(%s)", (hashlib.sha256(key.encode()).digest(),))
-    row = await cursor.fetchone()
-    return Tenant(id=TenantId(row["tenant_id"]), name=row["name"]) if row else None
-
-
-async def create(database: Database, name: str) -> tuple[Tenant, str]:
-    """A new tenant and its first key, which is shown this once. Raises BadRequest."""
-    tenant_id = TenantId(uuid4())
-    key = PREFIX + secrets.token_urlsafe(32)
+async def create_tenant(db: Database, name: str, key: ApiKey) -> Tenant:
+    """The new tenant with its first key. Raises Conflict when the name is taken."""
+    tenant = Tenant(tenant_id=TenantId(uuid4()), name=name)
     try:
-        async with database.as_tenant(tenant_id) as conn:
-            await conn.execute("INSERT INTO tenants (tenant_id, name) VALUES (%s, %s)", (tenant_id, name))
-            await conn.execute(
-                "INSERT INTO api_keys (tenant_id, prefix, sha256) VALUES (%s, %s, %s)",
-                (tenant_id, key[:8], hashlib.sha256(key.encode()).digest()),
-            )
-    except UniqueViolation as error:
-        raise BadRequest(f"There is a tenant '{name}' already.") from error
-    except CheckViolation as error:
-        raise BadRequest(
-            f"'{name}' is no tenant's name: lower-case letters, digits and hyphens, 63 at most."
-        ) from error
-    return Tenant(id=tenant_id, name=name), key
+        async with db.tenant(tenant.tenant_id) as conn:
+            await conn.execute("INSERT INTO tenants (id, name) VALUES (%s, %s)", (tenant.tenant_id, name))
+            await add_key(conn, tenant.tenant_id, key)
+    except psycopg.errors.UniqueViolation as error:
+        raise Conflict(f"There is a tenant '{name}' already.", remedy="Choose another name.") from error
+    return tenant
+
+
+async def add_key(conn: Conn, tenant_id: TenantId, key: ApiKey) -> None:
+    """Keeps the key's hash; the text itself is nowhere."""
+    await conn.execute(
+        "INSERT INTO api_keys (tenant_id, prefix, key_hash) VALUES (%s, %s, %s)",
+        (tenant_id, key.prefix, key_hash(key.text)),
+    )
+
+
+async def tenant_of_key(db: Database, text: str) -> tuple[Tenant, str] | None:
+    """The tenant that a key opens, and the key's prefix; None when it opens nothing."""
+    async with db.system() as conn:
+        cursor = await conn.execute(
+            "SELECT tenant_id, name, prefix FROM tenant_of_key(%s)", (key_hash(text),)
+        )
+        row = await cursor.fetchone()
+    if row is None:
+        return None
+    return Tenant(tenant_id=TenantId(row["tenant_id"]), name=row["name"]), row["prefix"]
+
+
+async def tenant_of_name(db: Database, name: str) -> Tenant:
+    """The tenant of that name. Raises NotFound."""
+    async with db.system() as conn:
+        row = await (await conn.execute("SELECT tenant_of_name(%s) AS id", (name,))).fetchone()
+    if row is None or row["id"] is None:
+        raise NotFound(
+            f"There is no tenant '{name[:80]}'.", remedy="Make it with: chatbot tenant create NAME."
+        )
+    return Tenant(tenant_id=TenantId(row["id"]), name=name)

@@ -1,1 +1,1 @@
-"""The server."""
+"""What is served over HTTP."""

@@ -1,68 +1,66 @@
-"""The operators' API: its own token, every call in the audit log, every answer says how to undo it."""
+"""The admin API: what operators and remediation steps may change. Its own token; audited; every answer says how to undo."""
 
 from __future__ import annotations
 
-import hmac
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, ConfigDict
+from fastapi import APIRouter, Depends, Header, Request
+from pydantic import BaseModel, ConfigDict, Field
 
-from chatbot.errors import NotAllowed
-from chatbot.store import audit, flags
-from chatbot.store.flags import Flag
-from chatbot.web.state import Here
-
-
-def admin_asking(request: Request, here: Here) -> str:
-    """Who is asking, for the audit log. Raises NotAllowed."""
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(
-        given.encode(), here.settings.admin_token.encode()
-    ):
-        raise NotAllowed("The operators' token is missing or wrong: see CHATBOT_ADMIN_TOKEN.")
-    return "operator"
+from chatbot.core.flags import KNOWN, Flag, check_flag_name
+from chatbot.stages.authenticate import check_admin
+from chatbot.stages.switch import switch
+from chatbot.web.state import admin_token_of, client_ip, outside_of
 
 
-Admin = Annotated[str, Depends(admin_asking)]
-router = APIRouter(prefix="/api/admin")
+async def _admin(request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
+    await check_admin(
+        outside_of(request), authorization, token=admin_token_of(request), ip=client_ip(request)
+    )
 
 
-class Switch(BaseModel):
+router = APIRouter(prefix="/api/admin", dependencies=[Depends(_admin)])
+
+
+class FlagBody(BaseModel):
+    """A flag's new value."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
     enabled: bool
 
 
 @router.get("/flags")
-async def every(_: Admin, here: Here) -> list[dict[str, Any]]:
-    async with here.house.parts.database.transaction() as conn:
-        return [_body(flag) for flag in await flags.every(conn)]
+async def list_flags(request: Request) -> dict[str, Any]:
+    """Every flag."""
+    return {"flags": [_shown(flag) for flag in outside_of(request).flags.all().values()]}
 
 
 @router.get("/flags/{name}")
-async def one(name: str, _: Admin, here: Here) -> dict[str, Any]:
-    async with here.house.parts.database.transaction() as conn:
-        return _body(await flags.get(conn, name))
+async def read_flag(request: Request, name: str) -> dict[str, Any]:
+    """One flag as it is in force in this process."""
+    return _shown(outside_of(request).flags.all()[check_flag_name(name)])
 
 
 @router.put("/flags/{name}")
-async def switch(name: str, body: Switch, actor: Admin, here: Here) -> dict[str, Any]:
-    """Switches a flag. Doing it twice changes nothing more."""
-    async with here.house.parts.database.transaction() as conn:
-        before = await flags.get(conn, name)
-        await flags.switch(conn, name, enabled=body.enabled, by=actor)
-        detail = {"flag": name, "enabled": body.enabled, "previous": before.enabled}
-        await audit.write(conn, "flag_switched", actor=actor, detail=detail)
-    await here.watch.refresh()
-    undo = {"method": "PUT", "path": f"/api/admin/flags/{name}", "body": {"enabled": before.enabled}}
-    return {"name": name, "enabled": body.enabled, "previous": before.enabled, "undo": undo}
+async def change_flag(
+    request: Request,
+    name: str,
+    body: FlagBody,
+    x_on_behalf_of: Annotated[str | None, Header(), Field(max_length=80)] = None,
+) -> dict[str, Any]:
+    """Switches a flag. In force in this process at once, in others within a second."""
+    change = await switch(
+        outside_of(request), name, enabled=body.enabled, ip=client_ip(request), on_behalf_of=x_on_behalf_of
+    )
+    return {**_shown(change.flag), "previous": change.previous, "undo": change.undo()}
 
 
-def _body(flag: Flag) -> dict[str, Any]:
+def _shown(flag: Flag) -> dict[str, Any]:
     return {
         "name": flag.name,
         "enabled": flag.enabled,
-        "updated_at": flag.updated_at,
+        "updated_at": flag.updated_at.isoformat() if flag.updated_at else None,
         "updated_by": flag.updated_by,
+        "description": KNOWN[flag.name][1],
     }

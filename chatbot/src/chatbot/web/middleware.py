@@ -1,33 +1,41 @@
-"""Pure ASGI middleware: counts, a limit on bodies, a request's id, careful headers. It never waits for a whole answer."""
+"""Around every request, as plain ASGI: a stream passes through untouched and a disconnect is seen.
+
+Observed     request id, metrics of product routes, one log line, and a document for an error nobody caught
+Guarded      security headers, and a bound on the body
+"""
 
 from __future__ import annotations
 
+import re
 import time
-import uuid
+from uuid import uuid4
 
 import structlog
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chatbot.telemetry import REQUEST_SECONDS, REQUESTS
+from chatbot.telemetry import HTTP_REQUESTS, HTTP_SECONDS
+from chatbot.web.problems import of_fault
 
-BODY_LIMIT = 64 * 1024
-
-SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
-# What asks after the service is not the service's work: it would hide failures among its own successes.
-_NOT_COUNTED = ("/metrics", "/livez", "/api/health")
 log = structlog.get_logger()
 
+# What the alerts count. Health, metrics and the admin API are not the product.
+PRODUCT_ROUTES = frozenset({("POST", "/api/chat")})
+LARGEST_BODY = 64 * 1024
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
 
-class _TooLarge(Exception):
-    pass
 
+class Observed:
+    """Outermost: whatever happens inside is counted, logged and answered."""
 
-class Middleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
@@ -35,87 +43,74 @@ class Middleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began = time.monotonic()
-        request_id = uuid.uuid4().hex[:16]
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        answer = _Answer(send, request_id)
+        status = 0
+
+        async def observed_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        began = time.monotonic()
         try:
-            if _declared(scope) > BODY_LIMIT:
-                await answer.refuse()
-            else:
-                await self._app(scope, _limited(receive, answer), answer.send)
-        except _TooLarge:
-            await answer.refuse()
-        except Exception as error:
-            log.exception("request_failed", path=scope["path"], error=type(error).__name__)
-            await answer.fail()
+            await self._app(scope, receive, observed_send)
+        except Exception:  # the boundary: an error that nobody foresaw
+            log.exception("request_failed", method=scope["method"], path=scope["path"])
+            if not status:
+                await of_fault()(scope, receive, observed_send)
+            status = 500
         finally:
-            if not scope["path"].startswith(_NOT_COUNTED):
-                route = getattr(scope.get("route"), "path", "other")
-                REQUESTS.labels(method=scope["method"], route=route, status=str(answer.status or 499)).inc()
-                REQUEST_SECONDS.labels(route=route).observe((answer.began_at or time.monotonic()) - began)
+            _count(scope, status, time.monotonic() - began)
 
 
-class _Answer:
-    def __init__(self, send: Send, request_id: str) -> None:
-        self._send = send
-        self._request_id = request_id
-        self.status: int | None = None
-        self.began_at: float | None = None
-        self.too_large = False
+def _count(scope: Scope, status: int, seconds: float) -> None:
+    method, route = scope["method"], getattr(scope.get("route"), "path", scope["path"])
+    if (method, route) not in PRODUCT_ROUTES:
+        return
+    if status:  # else the client left before there was an answer
+        HTTP_REQUESTS.labels(method=method, route=route, status=str(status)).inc()
+        HTTP_SECONDS.labels(method=method, route=route).observe(seconds)
+    log.info("request", method=method, route=route, status=status, seconds=round(seconds, 4))
 
-    async def send(self, message: Message) -> None:
-        if self.too_large and self.status is None:
-            # Frameworks turn a failed read of the body into an answer of their own; this one says why.
-            await self.refuse()
-        elif not self.too_large:
-            await self._pass(message)
 
-    async def _pass(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            self.began_at = time.monotonic()
-            headers = MutableHeaders(scope=message)
-            headers["X-Request-Id"] = self._request_id
-            for name, value in SECURITY_HEADERS.items():
-                headers.setdefault(name, value)
-        await self._send(message)
+class Guarded:
+    """Security headers on every answer; bodies above LARGEST_BODY bytes are refused before they are read."""
 
-    async def refuse(self) -> None:
-        await self._plain(
-            413, "Too large", f"The body is larger than {BODY_LIMIT} bytes. Send a shorter question."
-        )
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
-    async def fail(self) -> None:
-        await self._plain(
-            500, "Failed", f"An error of this service. Tell the operator the id {self._request_id}."
-        )
-
-    async def _plain(self, status: int, title: str, detail: str) -> None:
-        if self.status is not None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
             return
-        body = f'{{"type":"about:blank","title":"{title}","status":{status},"detail":"{detail}"}}'.encode()
-        headers = [(b"content-type", b"application/problem+json")]
-        await self._pass({"type": "http.response.start", "status": status, "headers": headers})
-        await self._pass({"type": "http.response.body", "body": body})
+        announced = Headers(scope=scope).get("content-length", "0")
+        too_large = announced.isdecimal() and int(announced) > LARGEST_BODY
+        taken = 0
+
+        async def bounded_receive() -> Message:
+            nonlocal taken
+            if too_large:
+                raise _refusal(f"The body has {announced} bytes")
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > LARGEST_BODY:
+                raise _refusal(f"The body has more than {LARGEST_BODY} bytes")
+            return message
+
+        async def guarded_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, bounded_receive, guarded_send)
 
 
-def _declared(scope: Scope) -> int:
-    length = dict(scope["headers"]).get(b"content-length", b"0")
-    return int(length) if length.isdigit() else 0
-
-
-def _limited(receive: Receive, answer: _Answer) -> Receive:
-    seen = 0
-
-    async def limited() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > BODY_LIMIT:
-            answer.too_large = True
-            raise _TooLarge
-        return message
-
-    return limited
+def _refusal(what: str) -> HTTPException:
+    return HTTPException(413, f"{what}; at most {LARGEST_BODY} are taken.")

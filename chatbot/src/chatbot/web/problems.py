@@ -1,52 +1,117 @@
-"""Errors as answers: RFC 9457 problem documents, each with what to do."""
+"""Errors as answers: RFC 9457 problem documents, each with a remedy."""
 
 from __future__ import annotations
 
+from http import HTTPStatus
+from typing import Any
+
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
 
 from chatbot.errors import (
     BadRequest,
+    BodyTooLarge,
     ChatbotError,
+    Conflict,
+    Forbidden,
     Maintenance,
-    NotAllowed,
     NotFound,
+    QueueUnavailable,
     RerankFailed,
     StoreUnavailable,
+    TenantIsolationViolation,
+    Unauthenticated,
 )
 
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 5
+
 _STATUS: tuple[tuple[type[ChatbotError], int, str], ...] = (
-    (NotAllowed, 401, "Not allowed"),
+    (Unauthenticated, 401, "Not signed in"),
+    (Forbidden, 403, "Not allowed"),
     (NotFound, 404, "Not found"),
     (BadRequest, 400, "Not understood"),
+    (BodyTooLarge, 413, "Too large"),
+    (Conflict, 409, "Taken"),
     (Maintenance, 503, "Closed for maintenance"),
-    (StoreUnavailable, 503, "The documents cannot be read"),
-    (RerankFailed, 502, "The passages could not be ordered"),
+    (StoreUnavailable, 503, "The database does not answer"),
+    (QueueUnavailable, 503, "The queue does not answer"),
+    (RerankFailed, 502, "The reranker failed"),
+    (TenantIsolationViolation, 500, "Withheld"),
 )
-# What a stranger is told of an inner failure: the reason is in the log, under the request's id.
-_PUBLIC: dict[type[ChatbotError], str] = {
-    StoreUnavailable: "The documents cannot be read now, so nothing is answered. Try again in a few seconds.",
-    RerankFailed: "The service that orders the passages failed. Try again in a few seconds.",
+_REMEDIES = {
+    404: "The paths are listed at /openapi.json.",
+    405: "The methods of each path are listed at /openapi.json.",
+    413: BodyTooLarge.remedy,
 }
 
 
-def problem(status: int, title: str, detail: str) -> JSONResponse:
-    headers = {"Retry-After": "5"} if status == 503 else None
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return JSONResponse(body, status_code=status, headers=headers, media_type="application/problem+json")
+def problem(*, kind: str, status: int, title: str, detail: str, remedy: str) -> Response:
+    """A problem document. `kind` is a stable name that a program can compare."""
+    headers = {"WWW-Authenticate": 'ApiKey realm="bitb-chatbot"'} if status == 401 else {}
+    if status == 503:
+        headers["Retry-After"] = str(RETRY_SECONDS)
+    body: dict[str, Any] = {
+        "type": f"urn:bitb-chatbot:problem:{kind}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "remedy": remedy,
+        "request_id": structlog.contextvars.get_contextvars().get("request_id"),
+    }
+    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def of_error(error: ChatbotError) -> Response:
+    """The document of an error that is raised on purpose."""
+    for kind, status, title in _STATUS:
+        if isinstance(error, kind):
+            return problem(
+                kind=_name(kind), status=status, title=title, detail=str(error), remedy=error.remedy
+            )
+    return of_fault()
+
+
+def of_fault() -> Response:
+    """The document of an error that nobody raised on purpose: without its text."""
+    detail = "An error of this program. Its log says more under the request id."
+    return problem(
+        kind="internal_error", status=500, title="Failed", detail=detail, remedy=ChatbotError.remedy
+    )
 
 
 def install(app: FastAPI) -> None:
+    """Every refusal becomes a problem document."""
+
     @app.exception_handler(ChatbotError)
-    async def _known(_: Request, error: ChatbotError) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
-        for kind, status, title in _STATUS:
-            if isinstance(error, kind):
-                return problem(status, title, _PUBLIC.get(kind, str(error)))
-        return problem(500, "Failed", "An error of this service; its log says more.")
+    async def _known(_: Request, error: ChatbotError) -> Response:  # pyright: ignore[reportUnusedFunction]
+        return of_error(error)
+
+    @app.exception_handler(HTTPException)
+    async def _http(_: Request, error: HTTPException) -> Response:  # pyright: ignore[reportUnusedFunction]
+        phrase = HTTPStatus(error.status_code).phrase
+        answer = problem(
+            kind=phrase.lower().replace(" ", "_"),
+            status=error.status_code,
+            title=phrase,
+            detail=str(error.detail),
+            remedy=_REMEDIES.get(error.status_code, BadRequest.remedy),
+        )
+        answer.headers.update(error.headers or {})
+        return answer
 
     @app.exception_handler(RequestValidationError)
-    async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return problem(422, "Not understood", f"{where}: {first['msg']}")
+    async def _invalid(_: Request, error: RequestValidationError) -> Response:  # pyright: ignore[reportUnusedFunction]
+        faults = [
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()[:5]
+        ]
+        return of_error(BadRequest("; ".join(faults) + "."))
+
+
+def _name(kind: type[ChatbotError]) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in kind.__name__).lstrip(
+        "_"
+    )

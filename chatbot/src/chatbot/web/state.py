@@ -1,26 +1,30 @@
-"""What the routes are handed."""
+"""What the routes share: the parts they are handed, and who is at the other end."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import cast
 
-from fastapi import Depends, Request
+from fastapi import Request
 
-from chatbot.bootstrap import House
-from chatbot.config import Settings
-from chatbot.web.watch import Watch
+from chatbot.stages.check import Checks
+from chatbot.stages.ports import Outside
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Web:
-    settings: Settings
-    house: House
-    watch: Watch
+def outside_of(request: Request) -> Outside:
+    """The parts of this application."""
+    return cast("Outside", request.app.state.outside)
 
 
-def web(request: Request) -> Web:
-    return cast(Web, request.app.state.web)
+def checks_of(request: Request) -> Checks:
+    """The health checks of this application."""
+    return cast("Checks", request.app.state.checks)
 
 
-Here = Annotated[Web, Depends(web)]
+def admin_token_of(request: Request) -> str:
+    """The token that opens the admin API."""
+    return cast("str", request.app.state.admin_token)
+
+
+def client_ip(request: Request) -> str | None:
+    """The address of the connection. No forwarding header is believed: no proxy is trusted yet."""
+    return request.client.host if request.client else None

@@ -1,4 +1,4 @@
-"""Begin: tenants with their keys and documents behind row-level security, feature flags, the chained audit log.
+"""Begin: tenants, their keys, documents and conversations behind row-level security; flags; the chained audit log.
 
 Revision ID: 0001
 """
@@ -10,34 +10,33 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-# Unset, empty and foreign all see nothing: nullif makes the empty string, which is what SET LOCAL leaves behind after
-# its transaction, the same as unset.
-OWN = "tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid"
-
-TABLES = """
-CREATE EXTENSION IF NOT EXISTS vector;
-
+# The roles are made by `chatbot migrate` before this runs:
+#   chatbot_owner      owns everything, cannot log in
+#   chatbot_directory  answers two questions across tenants (whose key? whose name?), cannot log in
+#   chatbot_app        what the serving role is a member of: the grants and the policies
+#   chatbot_auditor    reads the audit log of all tenants, cannot log in
+TENANTS = """
 CREATE TABLE tenants (
-    tenant_id   uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    name        text NOT NULL UNIQUE CHECK (name ~ '^[a-z0-9][a-z0-9-]{0,62}$'),
-    active      boolean NOT NULL DEFAULT true,
+    id          uuid PRIMARY KEY,
+    name        text NOT NULL UNIQUE CHECK (name ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'),
     created_at  timestamptz NOT NULL DEFAULT now()
 );
 
 CREATE TABLE api_keys (
-    tenant_id   uuid NOT NULL REFERENCES tenants ON DELETE CASCADE,
+    tenant_id   uuid NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
     id          uuid NOT NULL DEFAULT gen_random_uuid(),
     prefix      text NOT NULL,
-    sha256      bytea NOT NULL UNIQUE CHECK (length(sha256) = 32),
+    key_hash    bytea NOT NULL UNIQUE CHECK (octet_length(key_hash) = 32),
     created_at  timestamptz NOT NULL DEFAULT now(),
     revoked_at  timestamptz,
     PRIMARY KEY (tenant_id, id)
 );
 
 CREATE TABLE documents (
-    tenant_id   uuid NOT NULL REFERENCES tenants ON DELETE CASCADE,
+    tenant_id   uuid NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
     id          uuid NOT NULL DEFAULT gen_random_uuid(),
     title       text NOT NULL,
+    sha256      bytea NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, id),
     UNIQUE (tenant_id, title)
@@ -47,15 +46,37 @@ CREATE TABLE passages (
     tenant_id    uuid NOT NULL,
     id           uuid NOT NULL DEFAULT gen_random_uuid(),
     document_id  uuid NOT NULL,
-    position     integer NOT NULL,
+    position     integer NOT NULL CHECK (position >= 0),
     heading      text NOT NULL,
     text         text NOT NULL,
-    words        tsvector NOT NULL GENERATED ALWAYS AS (to_tsvector('english', heading || ' ' || text)) STORED,
+    words        tsvector NOT NULL GENERATED ALWAYS AS (
+                     setweight(to_tsvector('english', heading), 'A') || to_tsvector('english', text)) STORED,
     PRIMARY KEY (tenant_id, id),
     UNIQUE (tenant_id, document_id, position),
-    -- Foreign keys are checked past row-level security: with the tenant in them, they cannot reach across.
-    FOREIGN KEY (tenant_id, document_id) REFERENCES documents ON DELETE CASCADE
+    FOREIGN KEY (tenant_id, document_id) REFERENCES documents (tenant_id, id) ON DELETE CASCADE
 );
+
+CREATE TABLE conversations (
+    tenant_id   uuid NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    id          uuid NOT NULL DEFAULT gen_random_uuid(),
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, id)
+);
+
+CREATE TABLE messages (
+    tenant_id        uuid NOT NULL,
+    id               uuid NOT NULL DEFAULT gen_random_uuid(),
+    conversation_id  uuid NOT NULL,
+    role             text NOT NULL CHECK (role IN ('user', 'assistant')),
+    content          text NOT NULL,
+    kind             text,                       -- how an answer came about; null for a question
+    sources          jsonb NOT NULL DEFAULT '[]',
+    created_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (tenant_id, id),
+    CHECK ((role = 'assistant') = (kind IS NOT NULL)),
+    FOREIGN KEY (tenant_id, conversation_id) REFERENCES conversations (tenant_id, id) ON DELETE CASCADE
+);
+CREATE INDEX messages_of_conversation ON messages (tenant_id, conversation_id, created_at);
 
 CREATE TABLE feature_flags (
     name        text PRIMARY KEY,
@@ -63,88 +84,117 @@ CREATE TABLE feature_flags (
     updated_at  timestamptz NOT NULL DEFAULT now(),
     updated_by  text NOT NULL
 );
-INSERT INTO feature_flags (name, enabled, updated_by) VALUES ('rerank', false, 'migration'), ('maintenance', false, 'migration');
-
-CREATE TABLE audit_logs (
-    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tenant_id   uuid,
-    event_type  text NOT NULL,
-    actor       text NOT NULL,
-    ip          inet,
-    detail      jsonb NOT NULL,
-    created_at  timestamptz NOT NULL,
-    previous    bytea NOT NULL,
-    hash        bytea NOT NULL
-);
-CREATE INDEX audit_logs_by_type ON audit_logs (event_type, created_at);
 """
 
-FUNCTIONS = """
--- The one way into the audit log: it chains each row to the one before, one writer at a time.
-CREATE FUNCTION write_audit(p_event_type text, p_tenant_id uuid, p_actor text, p_ip inet, p_detail jsonb) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+# The position, the time and both hashes are set by the trigger: nobody who inserts can choose them.
+AUDIT = """
+CREATE TABLE audit_logs (
+    id             bigint PRIMARY KEY,           -- the position in the chain, from 1, without gaps
+    tenant_id      uuid,                         -- null: before a tenant was known, or about none
+    event_type     text NOT NULL,
+    actor          text NOT NULL,
+    ip             inet,
+    detail         jsonb NOT NULL DEFAULT '{}',
+    created_at     timestamptz NOT NULL,
+    previous_hash  bytea NOT NULL,
+    hash           bytea NOT NULL
+);
+CREATE INDEX audit_logs_by_event ON audit_logs (event_type, created_at);
+
+CREATE TABLE audit_chain (
+    one     boolean PRIMARY KEY DEFAULT true CHECK (one),
+    length  bigint NOT NULL,
+    head    bytea NOT NULL
+);
+INSERT INTO audit_chain (length, head) VALUES (0, sha256('bitb-chatbot audit log'));
+
+CREATE FUNCTION audit_hash(entry audit_logs) RETURNS bytea LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT sha256(entry.previous_hash || convert_to(jsonb_build_object(
+        'id', entry.id, 'tenant_id', entry.tenant_id, 'event_type', entry.event_type, 'actor', entry.actor,
+        'ip', host(entry.ip), 'detail', entry.detail,
+        'created_at', to_char(entry.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'))::text, 'UTF8'))
+$$;
+
+CREATE FUNCTION chain_audit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    v_previous bytea;
-    v_now timestamptz := clock_timestamp();
-    v_id bigint;
+    chain public.audit_chain;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('audit_logs', 0));
-    SELECT hash INTO v_previous FROM audit_logs ORDER BY id DESC LIMIT 1;
-    v_previous := coalesce(v_previous, decode(repeat('00', 32), 'hex'));
-    INSERT INTO audit_logs (tenant_id, event_type, actor, ip, detail, created_at, previous, hash)
-    VALUES (p_tenant_id, p_event_type, p_actor, p_ip, p_detail, v_now, v_previous,
-            sha256(v_previous || convert_to(concat_ws('|', p_event_type, p_tenant_id, p_actor, p_ip, p_detail, v_now), 'UTF8')))
-    RETURNING id INTO v_id;
-    RETURN v_id;
+    SELECT * INTO STRICT chain FROM public.audit_chain FOR UPDATE;  -- one entry at a time
+    NEW.id := chain.length + 1;
+    NEW.created_at := clock_timestamp();
+    NEW.previous_hash := chain.head;
+    NEW.hash := public.audit_hash(NEW);
+    UPDATE public.audit_chain SET length = NEW.id, head = NEW.hash;
+    RETURN NEW;
 END $$;
+CREATE TRIGGER audit_chained BEFORE INSERT ON audit_logs FOR EACH ROW EXECUTE FUNCTION chain_audit();
 
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'audit_logs is append-only: % is refused', TG_OP USING ERRCODE = 'insufficient_privilege';
+    RAISE EXCEPTION 'audit_logs is append-only: % is not possible', TG_OP USING ERRCODE = 'insufficient_privilege';
 END $$;
-CREATE TRIGGER audit_logs_append_only BEFORE UPDATE OR DELETE ON audit_logs FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER audit_logs_not_truncated BEFORE TRUNCATE ON audit_logs FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-
--- Who asks is not known before the key is looked up, so this one look-up stands outside of the tenants' walls: by the
--- whole hash only, one row at most.
-CREATE FUNCTION tenant_of_key(p_sha256 bytea) RETURNS TABLE (tenant_id uuid, name text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
-    SELECT t.tenant_id, t.name FROM public.api_keys k JOIN public.tenants t USING (tenant_id)
-    WHERE k.sha256 = p_sha256 AND k.revoked_at IS NULL AND t.active
-$$;
-
-CREATE FUNCTION tell_flags() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM pg_notify('flags', NEW.name);
-    RETURN NULL;
-END $$;
-CREATE TRIGGER flags_told AFTER INSERT OR UPDATE ON feature_flags FOR EACH ROW EXECUTE FUNCTION tell_flags();
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_logs
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 """
 
-TENANT_TABLES = ("tenants", "api_keys", "documents", "passages")
+# The two questions that cannot name a tenant because they are asked to find it. They tell an id, never content.
+DIRECTORY = """
+CREATE FUNCTION tenant_of_key(hash bytea) RETURNS TABLE (tenant_id uuid, name text, prefix text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT k.tenant_id, t.name, k.prefix FROM public.api_keys k JOIN public.tenants t ON t.id = k.tenant_id
+     WHERE k.key_hash = hash AND k.revoked_at IS NULL
+$$;
+CREATE FUNCTION tenant_of_name(wanted text) RETURNS uuid
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT t.id FROM public.tenants t WHERE t.name = wanted
+$$;
+ALTER FUNCTION tenant_of_key(bytea) OWNER TO chatbot_directory;
+ALTER FUNCTION tenant_of_name(text) OWNER TO chatbot_directory;
+REVOKE ALL ON FUNCTION tenant_of_key(bytea), tenant_of_name(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tenant_of_key(bytea), tenant_of_name(text) TO chatbot_app;
+GRANT SELECT ON tenants, api_keys TO chatbot_directory;
+CREATE POLICY directory ON tenants FOR SELECT TO chatbot_directory USING (true);
+CREATE POLICY directory ON api_keys FOR SELECT TO chatbot_directory USING (true);
+"""
+
+MINE = "nullif(current_setting('app.tenant_id', true), '')::uuid"
+
+GRANTS = """
+REVOKE ALL ON FUNCTION chain_audit(), refuse_change() FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO chatbot_app, chatbot_auditor, chatbot_directory;
+GRANT SELECT, INSERT ON tenants TO chatbot_app;
+GRANT SELECT, INSERT, UPDATE (revoked_at) ON api_keys TO chatbot_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON documents, passages, conversations, messages TO chatbot_app;
+GRANT SELECT, INSERT, UPDATE ON feature_flags TO chatbot_app;
+GRANT SELECT, INSERT (tenant_id, event_type, actor, ip, detail) ON audit_logs TO chatbot_app;
+GRANT SELECT ON audit_logs, audit_chain TO chatbot_auditor;
+CREATE POLICY auditor ON audit_logs FOR SELECT TO chatbot_auditor USING (true);
+"""
 
 
 def upgrade() -> None:
-    op.execute(TABLES)
-    op.execute(FUNCTIONS)
-    for table in TENANT_TABLES:
+    op.execute("GRANT USAGE ON SCHEMA public TO chatbot_owner")
+    op.execute("SET LOCAL ROLE chatbot_owner")
+    op.execute(TENANTS)
+    op.execute(AUDIT)
+    for table in ("tenants", "api_keys", "documents", "passages", "conversations", "messages", "audit_logs"):
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-        op.execute(f"CREATE POLICY own_rows ON {table} FOR ALL USING ({OWN}) WITH CHECK ({OWN})")
-        op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO chatbot_app")
-        op.execute(f"ALTER TABLE {table} OWNER TO chatbot_owner")
-    # The function that looks keys up, and the operator's list of tenants, see every tenant: as a role that nobody logs in as.
-    op.execute("CREATE POLICY key_lookup ON api_keys FOR SELECT TO chatbot_keys USING (true)")
-    op.execute("CREATE POLICY key_lookup ON tenants FOR SELECT TO chatbot_keys USING (true)")
-    op.execute("GRANT SELECT ON api_keys, tenants TO chatbot_keys")
-    op.execute("ALTER FUNCTION tenant_of_key OWNER TO chatbot_keys")
-    op.execute("REVOKE ALL ON FUNCTION tenant_of_key, write_audit FROM PUBLIC")
-    op.execute("GRANT EXECUTE ON FUNCTION tenant_of_key, write_audit TO chatbot_app")
-    op.execute("GRANT SELECT, UPDATE ON feature_flags TO chatbot_app")
-    for table in ("feature_flags", "audit_logs"):
-        op.execute(f"ALTER TABLE {table} OWNER TO chatbot_owner")
-    op.execute("ALTER FUNCTION write_audit OWNER TO chatbot_owner")
-    op.execute("GRANT SELECT ON audit_logs TO chatbot_auditor")
+    for table in ("api_keys", "documents", "passages", "conversations", "messages"):
+        op.execute(
+            f"CREATE POLICY tenant ON {table} TO chatbot_app USING (tenant_id = {MINE}) WITH CHECK (tenant_id = {MINE})"
+        )
+    op.execute(f"CREATE POLICY tenant ON tenants TO chatbot_app USING (id = {MINE}) WITH CHECK (id = {MINE})")
+    op.execute(f"CREATE POLICY tenant ON audit_logs FOR SELECT TO chatbot_app USING (tenant_id = {MINE})")
+    op.execute(
+        "CREATE POLICY written ON audit_logs FOR INSERT TO chatbot_app"
+        f" WITH CHECK (tenant_id IS NULL OR tenant_id = {MINE})"
+    )
+    op.execute(GRANTS)
+    op.execute("RESET ROLE")
+    op.execute(DIRECTORY)
 
 
 def downgrade() -> None:

@@ -1,0 +1,57 @@
+"""What the server does without being asked: keeps its flags fresh, sends canaries, tries the boot check again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from chatbot.errors import ChatbotError, UnsafeDatabase
+from chatbot.stages.check import CANARY_EVERY
+from chatbot.stages.ports import Outside
+from chatbot.stages.switch import refresh_flags
+from chatbot.stages.watch import watch_queue
+
+log = structlog.get_logger()
+
+FLAGS_EVERY = timedelta(seconds=1)
+VERIFY_EVERY = timedelta(seconds=1)
+
+
+async def verify_until_done(outside: Outside) -> None:
+    """Tries the boot check until PostgreSQL answers. Raises UnsafeDatabase: the server must stop."""
+    while True:
+        try:
+            await outside.database.verify()
+        except UnsafeDatabase:
+            raise
+        except ChatbotError as error:
+            log.warning("database_not_verified", error=str(error))
+            await asyncio.sleep(VERIFY_EVERY.total_seconds())
+        else:
+            log.info("database_verified")
+            return
+
+
+async def run_loops(outside: Outside) -> None:
+    """For ever: each loop on its own, so that one that waits for Redis does not hold up the flags."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_every(FLAGS_EVERY, "refresh_flags", lambda: refresh_flags(outside)))
+        group.create_task(_every(CANARY_EVERY, "watch_queue", lambda: watch_queue(outside)))
+
+
+async def _every(pause: timedelta, name: str, action: Callable[[], Awaitable[None]]) -> None:
+    failing = False
+    while True:
+        try:
+            await action()
+            if failing:
+                log.info("background_recovered", loop=name)
+            failing = False
+        except Exception as error:  # noqa: BLE001 - the loop's boundary: it must go round again
+            if not failing:  # once an outage, not once a second
+                log.warning("background_failed", loop=name, error=str(error), kind=type(error).__name__)
+            failing = True
+        await asyncio.sleep(pause.total_seconds())

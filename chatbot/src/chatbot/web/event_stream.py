@@ -1,0 +1,78 @@
+"""Server-sent events that end upstream as soon as nobody reads them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from fastapi.responses import Response
+from starlette.types import Receive, Scope, Send
+
+# Proxies close what is silent for longer.
+KEEP_ALIVE = timedelta(seconds=15)
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+
+Event = tuple[str, dict[str, Any]]
+
+
+class EventStream(Response):
+    """Sends (name, data) events. A disconnect cancels the events' generator where it stands."""
+
+    def __init__(self, events: AsyncGenerator[Event]) -> None:
+        super().__init__()
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sending = asyncio.create_task(self._send(send))
+        leaving = asyncio.create_task(_left(receive))
+        try:
+            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (leaving, sending):
+                task.cancel()
+            await asyncio.wait({sending, leaving})
+        if not sending.cancelled():
+            with suppress(OSError):  # the connection broke while being written to
+                sending.result()
+
+    async def _send(self, send: Send) -> None:
+        async with aclosing(self._events) as events:
+            await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+            pending: asyncio.Task[Event] | None = None
+            try:
+                while True:
+                    pending = pending or asyncio.ensure_future(anext(events))
+                    done, _ = await asyncio.wait({pending}, timeout=KEEP_ALIVE.total_seconds())
+                    if not done:
+                        await send(
+                            {"type": "http.response.body", "body": b": still here\n\n", "more_body": True}
+                        )
+                        continue
+                    try:
+                        name, data = pending.result()
+                    except StopAsyncIteration:
+                        break
+                    pending = None
+                    await send({"type": "http.response.body", "body": _frame(name, data), "more_body": True})
+            finally:
+                if pending is not None and not pending.done():
+                    pending.cancel()
+                    await asyncio.wait({pending})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _frame(name: str, data: dict[str, Any]) -> bytes:
+    return b"event: " + name.encode() + b"\ndata: " + orjson.dumps(data) + b"\n\n"
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

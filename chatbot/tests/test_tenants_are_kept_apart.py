@@ -1,0 +1,207 @@
+"""Tenant isolation, generated from the catalogue so that a new table cannot be forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from chatbot.core.passages import Passage
+from chatbot.errors import UnsafeDatabase
+from chatbot.stages import retrieve as retrieve_stage
+from chatbot.store.boot_check import SCHEMA_REVISION, TENANT_TABLES
+from chatbot.store.db import Database
+from conftest import Chatbot
+
+A, B = UUID(int=1), UUID(int=2)
+
+# One row of each tenant table. A table that is not here fails the test that reads the catalogue.
+ROWS = {
+    "tenants": "INSERT INTO tenants (id, name) VALUES (%(t)s, %(n)s)",
+    "api_keys": "INSERT INTO api_keys (tenant_id, prefix, key_hash) VALUES (%(t)s, 'p', sha256(%(n)s::bytea))",
+    "documents": "INSERT INTO documents (tenant_id, id, title, sha256) VALUES (%(t)s, %(t)s, 'd', 'x')",
+    "passages": "INSERT INTO passages (tenant_id, document_id, position, heading, text) VALUES (%(t)s, %(t)s, 0, '', 'x')",
+    "conversations": "INSERT INTO conversations (tenant_id, id) VALUES (%(t)s, %(t)s)",
+    "messages": "INSERT INTO messages (tenant_id, conversation_id, role, content) VALUES (%(t)s, %(t)s, 'user', 'x')",
+    "audit_logs": "INSERT INTO audit_logs (tenant_id, event_type, actor) VALUES (%(t)s, 'e', 'a')",
+}
+# How the wrong tenant, or none, may come to be set.
+WRONG = {
+    "the other tenant": f"SELECT set_config('app.tenant_id', '{B}', true)",
+    "never set": "SELECT 1",
+    "an empty string": "SELECT set_config('app.tenant_id', '', true)",
+}
+
+
+@pytest.fixture
+def filled(superuser_url: str) -> str:
+    with psycopg.connect(superuser_url) as conn:
+        for tenant, name in ((A, "acme"), (B, "globex")):
+            for insert in ROWS.values():
+                conn.execute(insert, {"t": tenant, "n": name})
+    return superuser_url
+
+
+def column_of(table: str) -> sql.Identifier:
+    return sql.Identifier("id" if table == "tenants" else "tenant_id")
+
+
+def test_every_tenant_table_of_the_catalogue_is_tested(app_url: str) -> None:
+    """A new table with a tenant's rows cannot be left out of these tests."""
+    with psycopg.connect(app_url) as conn:
+        found = {row[0] for row in conn.execute(TENANT_TABLES).fetchall()}
+    assert found == set(ROWS)
+
+
+@pytest.mark.parametrize("table", ROWS)
+@pytest.mark.parametrize("how", WRONG)
+def test_the_wrong_tenant_reads_and_changes_nothing(filled: str, app_url: str, table: str, how: str) -> None:
+    """Whoever is another tenant, or none, neither sees nor changes nor deletes acme's rows."""
+    name, column = sql.Identifier(table), column_of(table)
+    verbs = (
+        sql.SQL("SELECT 1 FROM {} WHERE {} = %s").format(name, column),
+        sql.SQL("UPDATE {} SET {} = {} WHERE {} = %s").format(name, column, column, column),
+        sql.SQL("DELETE FROM {} WHERE {} = %s").format(name, column),
+    )
+    for verb in verbs:
+        with psycopg.connect(app_url) as conn:
+            conn.execute(WRONG[how])
+            try:
+                assert conn.execute(verb, (A,)).rowcount == 0
+            except psycopg.errors.InsufficientPrivilege:
+                conn.rollback()
+    with psycopg.connect(filled) as conn:
+        assert conn.execute(verbs[0], (A,)).rowcount == 1
+
+
+@pytest.mark.parametrize("table", ROWS)
+@pytest.mark.parametrize("how", WRONG)
+def test_nobody_writes_a_row_into_another_tenant(app_url: str, table: str, how: str) -> None:
+    """An insert that names acme is refused unless acme is the tenant that is set."""
+    with psycopg.connect(app_url) as conn:
+        conn.execute(WRONG[how])
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            conn.execute(ROWS[table], {"t": A, "n": "acme"})
+
+
+@pytest.mark.parametrize("table", sorted(set(ROWS)))
+def test_a_tenant_sees_its_own_row_and_no_other(filled: str, app_url: str, table: str) -> None:
+    """With acme set, a statement without any filter returns acme's row alone: the tests above do not pass by blindness."""
+    with psycopg.connect(app_url) as conn:
+        conn.execute("SELECT set_config('app.tenant_id', %s, true)", (str(A),))
+        found = conn.execute(sql.SQL("SELECT {} FROM {}").format(column_of(table), sql.Identifier(table)))
+        assert found.fetchall() == [(A,)]
+
+
+async def test_the_tenant_does_not_outlive_its_transaction(filled: str, app_url: str) -> None:
+    """The next borrower of a pooled connection is no tenant, also after a rollback."""
+    async with Database(app_url, size=1, application="test") as db:
+        await db.verify()
+        with pytest.raises(ZeroDivisionError):
+            async with db.tenant(A):  # type: ignore[arg-type]
+                raise ZeroDivisionError
+        async with db.tenant(A) as conn:  # type: ignore[arg-type]
+            assert (await conn.execute("SELECT 1 FROM documents")).rowcount == 1
+        async with db.system() as conn:
+            assert (await conn.execute("SELECT 1 FROM documents")).rowcount == 0
+
+
+async def test_two_tenants_get_their_own_answers(chatbot: Chatbot) -> None:
+    """The same question of acme and globex is answered from each one's own document."""
+    for tenant, days in (("acme", "30 days"), ("globex", "14 days")):
+        _, events, _ = await chatbot.ask("When is a refund possible?", tenant=tenant)
+        sources = events[0][1]["sources"]
+        assert [days in source["text"] for source in sources] == [True]
+
+
+async def test_a_conversation_of_another_tenant_is_not_found(chatbot: Chatbot) -> None:
+    """Globex cannot continue, or learn of, a conversation of acme."""
+    _, events, _ = await chatbot.ask("When is a refund possible?")
+    conversation = events[-1][1]["conversation_id"]
+    assert (await chatbot.ask("And then?", conversation_id=conversation))[0] == 200
+    status, _, problem = await chatbot.ask("And then?", tenant="globex", conversation_id=conversation)
+    unknown = await chatbot.ask("And then?", tenant="globex", conversation_id=str(uuid4()))
+    assert status == 404
+    assert problem["type"] == unknown[2]["type"]
+
+
+async def test_a_key_does_not_open_a_tenant_that_the_body_names(
+    chatbot: Chatbot, audit_rows: Callable[[str], list[Any]]
+) -> None:
+    """Acme's key with globex in the body is refused and audited."""
+    assert (await chatbot.ask("When is a refund possible?", tenant="globex"))[0] == 200
+    headers = {"X-Api-Key": chatbot.keys["acme"]}
+    body = {"message": "When is a refund possible?", "tenant": "globex"}
+    async with chatbot.http.post(f"{chatbot.url}/api/chat", json=body, headers=headers) as answer:
+        assert answer.status == 403
+    assert audit_rows("tenant_mismatch")[0][2] == {"claimed": "globex"}
+
+
+async def test_a_foreign_row_is_withheld_counted_and_audited(
+    chatbot: Chatbot, audit_rows: Callable[[str], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If row-level security ever failed, the second lock withholds the row, and the alert's metric counts it."""
+    foreign = Passage(
+        tenant_id=chatbot.tenants["globex"].tenant_id, passage_id=uuid4(), document_id=uuid4(),
+        title="t", heading="h", text="the secret of globex",
+    )  # fmt: skip
+
+    async def leak(*_: object, **__: object) -> list[Passage]:
+        return [foreign]
+
+    # Not a vendor: the guard itself is tested, and the database cannot be made to fail.
+    monkeypatch.setattr(retrieve_stage, "search_passages", leak)
+    status, events, problem = await chatbot.ask("When is a refund possible?")
+    acme = chatbot.tenants["acme"].tenant_id
+    assert (status, events) == (500, [])
+    assert "secret" not in str(problem)
+    assert (
+        await chatbot.metric(f'tenant_isolation_violations_total{{source="retrieval",tenant_id="{acme}"}}')
+        == 1
+    )
+    assert audit_rows("tenant_isolation_violation")[0][0] == acme
+
+
+WEAKENED = {
+    "FORCE ROW LEVEL SECURITY": "ALTER TABLE documents NO FORCE ROW LEVEL SECURITY",
+    "ENABLE": "ALTER TABLE passages DISABLE ROW LEVEL SECURITY",
+    "no policy": "DROP POLICY tenant ON messages",
+    "does not compare": "CREATE POLICY open ON documents USING (true)",
+    "lacks ENABLE": "CREATE TABLE forgotten (tenant_id uuid)",
+    "security_invoker": "CREATE VIEW all_documents AS SELECT * FROM documents",
+    "member of chatbot_owner": "GRANT chatbot_owner TO chatbot_of_tests",
+    "chatbot migrate": "UPDATE alembic_version SET version_num = 'old'",
+}
+
+
+@pytest.mark.parametrize("fault", WEAKENED)
+async def test_it_refuses_to_start_over_a_weakened_database(
+    superuser_url: str, app_url: str, fault: str
+) -> None:
+    """Whatever guard is taken away, the boot check names it and the door stays shut."""
+    with psycopg.connect(superuser_url) as conn:
+        conn.execute(WEAKENED[fault])
+    try:
+        async with Database(app_url, size=1, application="test") as db:
+            with pytest.raises(UnsafeDatabase, match=fault):
+                await db.verify()
+    finally:
+        with psycopg.connect(superuser_url) as conn:  # roles belong to the whole cluster
+            conn.execute("REVOKE chatbot_owner FROM chatbot_of_tests")
+
+
+async def test_it_refuses_to_serve_as_a_superuser(superuser_url: str) -> None:
+    """A superuser, whom no policy binds, cannot be the role that serves."""
+    async with Database(superuser_url, size=1, application="test") as db:
+        with pytest.raises(UnsafeDatabase, match="superuser"):
+            await db.verify()
+
+
+def test_the_boot_check_expects_the_newest_migration(superuser_url: str) -> None:
+    """A new migration cannot be forgotten by the boot check."""
+    with psycopg.connect(superuser_url) as conn:
+        assert conn.execute("SELECT version_num FROM alembic_version").fetchone() == (SCHEMA_REVISION,)
