@@ -108,46 +108,51 @@ def _command(words: Sequence[str]) -> Judged:
     return Effect.UNKNOWN, False, f"'{name[:40]}' is not a command known to read only"
 
 
+def _letters(word: str, *, valued: str = "") -> str:
+    """The letters of bundled short flags: `-fu` is `f` and `u`. What follows a letter that takes a value is its value."""
+    if not re.match(r"-[^-]", word):
+        return ""
+    for position, letter in enumerate(word[1:], start=1):
+        if letter in valued:
+            return word[1 : position + 1]
+    return word[1:]
+
+
+def _follows(arguments: Sequence[str], *, letters: str = "f", valued: str = "") -> bool:
+    long = ("--follow", "--watch", "--retry")
+    return any(w.startswith(long) or set(_letters(w, valued=valued)) & set(letters) for w in arguments)
+
+
 def _tail(arguments: Sequence[str]) -> Judged:
-    if any(word in {"-f", "-F", "--follow", "--retry"} or word.startswith("--follow=") or re.fullmatch(r"-\d*[fF]", word)
-           for word in arguments):  # fmt: skip
+    if _follows(arguments, letters="fF", valued="ncs"):
         return Effect.READ, False, "tail follows the file and never ends"
     return _READ
 
 
+_CURL_SENDS = ("--data", "--form", "--json", "--upload-file", "--request-target")
+_CURL_WRITES = (
+    "--output",
+    "--remote-name",
+    "--config",
+    "--cookie-jar",
+    "--dump-header",
+    "--trace",
+    "--etag-save",
+    "--libcurl",
+)
+_CURL_VALUED = "HAubemwxyYzCEQPtrR"
+
+
 def _curl(arguments: Sequence[str]) -> Judged:
-    writing = {
-        "-d",
-        "--data",
-        "--data-raw",
-        "--data-binary",
-        "--data-urlencode",
-        "-F",
-        "--form",
-        "-T",
-        "--upload-file",
-        "--json",
-    }
-    saving = {
-        "-o",
-        "--output",
-        "-O",
-        "--remote-name",
-        "-K",
-        "--config",
-        "-c",
-        "--cookie-jar",
-        "-D",
-        "--dump-header",
-    }
     for position, word in enumerate(arguments):
-        if word in writing or word.startswith(("--data", "--form", "--json", "-d", "-F", "-T")):
+        letters = _letters(word, valued=_CURL_VALUED + "XdFToKcD")
+        if word.startswith(_CURL_SENDS) or set(letters) & set("dFT"):
             return Effect.MUTATE, True, f"curl {word} sends data"
-        if word in saving or word.startswith(("--output", "-o", "-O")):
+        if word.startswith(_CURL_WRITES) or set(letters) & set("oOKcDJ"):
             return Effect.MUTATE, True, f"curl {word} writes a file"
-        if word in {"-X", "--request"} or word.startswith(("-X", "--request=")):
-            inline = word.removeprefix("--request=").removeprefix("-X")
-            method = inline if inline not in {"", "--request"} else next(iter(arguments[position + 1 :]), "")
+        if "X" in letters or word.startswith("--request"):
+            attached = word.partition("=")[2] if word.startswith("--") else word.partition("X")[2]
+            method = attached or next(iter(arguments[position + 1 :]), "")
             if method.upper() not in {"GET", "HEAD"}:
                 return Effect.MUTATE, True, f"curl sends {method.upper()}"
     return Effect.READ, True, "curl without data is a GET; it is run with a time limit"
@@ -202,7 +207,7 @@ def _ping(arguments: Sequence[str]) -> Judged:
 
 
 def _journalctl(arguments: Sequence[str]) -> Judged:
-    if any(w in {"-f", "--follow"} for w in arguments):
+    if _follows(arguments, valued="unpSUtog"):
         return Effect.READ, False, "journalctl follows and never ends"
     writing = next((w for w in arguments if w.startswith(("--vacuum", "--rotate", "--flush"))), None)
     return (Effect.MUTATE, True, f"journalctl {writing} changes the journal") if writing else _READ
@@ -210,7 +215,7 @@ def _journalctl(arguments: Sequence[str]) -> Judged:
 
 def _kubectl(arguments: Sequence[str]) -> Judged:
     verb = next((w for w in arguments if not w.startswith("-")), "")
-    if any(w in {"-f", "--follow", "-w", "--watch"} for w in arguments) and verb in _KUBECTL_READS:
+    if verb in _KUBECTL_READS and _follows(arguments, letters="fw", valued="nlco"):
         return Effect.READ, False, f"kubectl {verb} follows and never ends"
     if verb in _KUBECTL_READS:
         return _READ

@@ -1,0 +1,195 @@
+"""What a statement would do to the world. What cannot be placed is never a read."""
+
+from __future__ import annotations
+
+import pytest
+
+from responder.core.effect import Effect
+from responder.runbooks.conditions import condition, duration
+from responder.runbooks.effects.promql import promql
+from responder.runbooks.effects.shell import shell
+from responder.runbooks.effects.sql import sql
+
+READS = [
+    "SELECT count(*) FROM pg_stat_activity WHERE state = 'active';",
+    "SELECT now() - query_start FROM pg_stat_activity LIMIT 5",
+    "WITH a AS (SELECT 1 AS x) SELECT max(x) FROM a",
+    "SELECT current_setting('max_connections')",
+    "SELECT pg_size_pretty(pg_database_size('x'))",
+]
+NOT_READS = [
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity",
+    "SELECT pg_cancel_backend(1)",
+    "SELECT setval('s', 1)",
+    "SELECT nextval('s')",
+    "SELECT pg_sleep(100)",
+    "SELECT lo_export(1, '/tmp/x')",
+    "SELECT dblink('x', 'DELETE FROM t')",
+    "SELECT pg_read_file('/etc/passwd')",
+    "SELECT myschema.f(1)",
+    "SELECT set_config('a', 'b', false)",
+    "SELECT pg_advisory_lock(1)",
+    "COPY t TO PROGRAM 'rm -rf /'",
+    "COPY t FROM '/etc/passwd'",
+    "WITH d AS (DELETE FROM t RETURNING *) SELECT * FROM d",
+    "WITH i AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM i",
+    "SELECT * INTO x FROM t",
+    "SELECT * FROM t FOR UPDATE",
+    "SELECT 1; DROP TABLE t",
+    "DROP TABLE t",
+    "UPDATE t SET a = 1",
+    "TRUNCATE t",
+    "VACUUM FULL",
+    "CALL p()",
+    "DO $$ BEGIN END $$",
+    "EXPLAIN ANALYZE DELETE FROM t",
+    "SET ROLE postgres",
+    "LISTEN x",
+    "CREATE POLICY p ON t USING (true)",
+    "GRANT ALL ON t TO x",
+    "not sql at all (",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", READS)
+def test_sql_that_reads(text: str) -> None:
+    """A SELECT of tables and of functions known to read."""
+    assert sql(text, 1).effect is Effect.READ, sql(text, 1).reason
+
+
+@pytest.mark.parametrize("text", NOT_READS)
+def test_sql_that_is_not_provably_a_read(text: str) -> None:
+    """By its verb, by a function in it, by what the parser cannot place."""
+    assert sql(text, 1).effect is not Effect.READ
+
+
+def test_sql_without_a_limit_is_given_one() -> None:
+    """A SELECT of many rows is capped; one of a single row needs no cap."""
+    assert sql("SELECT * FROM audit_logs", 1).rewrite == "SELECT * FROM audit_logs\nLIMIT 500"
+    assert sql("SELECT count(*) FROM audit_logs", 1).bounded
+    assert not sql("SELECT count(*) FROM audit_logs GROUP BY actor", 1).bounded
+
+
+SHELL = [
+    ("tail -n 50 /var/log/x.log", Effect.READ, True),
+    ("tail -f /var/log/x.log", Effect.READ, False),
+    ("tail -100f /var/log/x.log | grep a", Effect.READ, False),
+    ("cat a | grep b | wc -l", Effect.READ, True),
+    ("curl -s https://x/health", Effect.READ, True),
+    ("curl -X POST https://x", Effect.MUTATE, True),
+    ("curl -XDELETE https://x", Effect.MUTATE, True),
+    ("curl -d a=1 https://x", Effect.MUTATE, True),
+    ("curl --json '{}' https://x", Effect.MUTATE, True),
+    ("curl -o /etc/passwd https://x", Effect.MUTATE, True),
+    ("curl -sO https://x", Effect.MUTATE, True),
+    ("find / -name x", Effect.READ, True),
+    ("find / -delete", Effect.MUTATE, True),
+    ("find / -exec rm {} +", Effect.MUTATE, True),
+    ("sed -i s/a/b/ f", Effect.MUTATE, True),
+    ("sort -o f f", Effect.MUTATE, True),
+    ("uniq a b", Effect.MUTATE, True),
+    ("date -s 2020-01-01", Effect.MUTATE, True),
+    ("ss -K dst 1.2.3.4", Effect.MUTATE, True),
+    ("hostname evil", Effect.MUTATE, True),
+    ("vmstat 1", Effect.READ, False),
+    ("vmstat 1 5", Effect.READ, True),
+    ("kubectl get pods", Effect.READ, True),
+    ("kubectl -n x logs -f p", None, False),
+    ("kubectl logs -f p", Effect.READ, False),
+    ("kubectl delete pod x", Effect.MUTATE, True),
+    ("kubectl exec -it x -- sh", Effect.MUTATE, True),
+    ("docker logs -f x", Effect.READ, False),
+    ("docker stats", Effect.READ, False),
+    ("docker stats --no-stream", Effect.READ, True),
+    ("git log -5", Effect.READ, True),
+    ("git log --output=/etc/x", Effect.MUTATE, True),
+    ("git push", Effect.MUTATE, True),
+    ("systemctl status x", Effect.READ, True),
+    ("systemctl restart x", Effect.MUTATE, True),
+    ("journalctl -u x -n 50", Effect.READ, True),
+    ("journalctl -fu x", Effect.READ, False),
+    ("journalctl -f", Effect.READ, False),
+    ("journalctl --vacuum-time=1s", Effect.MUTATE, True),
+    ("ping x", Effect.READ, False),
+    ("ping -c 3 x", Effect.READ, True),
+    ("redis-cli -u $REDIS_URL ping", Effect.READ, True),
+    ("redis-cli flushall", Effect.UNKNOWN, False),
+    ("redis-cli monitor", Effect.READ, False),
+    ("psql -c 'SELECT 1'", Effect.UNKNOWN, False),
+    ("sudo cat x", Effect.UNKNOWN, False),
+    ("ls | xargs rm", Effect.UNKNOWN, False),
+    ("ls; rm x", Effect.UNKNOWN, False),
+    ("ls && rm x", Effect.UNKNOWN, False),
+    ("ls || rm x", Effect.UNKNOWN, False),
+    ("ls & rm x", Effect.UNKNOWN, False),
+    ("ls > x", Effect.UNKNOWN, False),
+    ("ls >> x", Effect.UNKNOWN, False),
+    ("cat < x", Effect.UNKNOWN, False),
+    ("echo $(rm x)", Effect.UNKNOWN, False),
+    ("echo `rm x`", Effect.UNKNOWN, False),
+    ("cat <(rm x)", Effect.UNKNOWN, False),
+    ("PATH=. ls", Effect.UNKNOWN, False),
+    ("rm -rf /", Effect.MUTATE, True),
+    ("awk 'BEGIN{system(\"rm x\")}'", Effect.UNKNOWN, False),
+    ("python -c 'x'", Effect.UNKNOWN, False),
+    ("bash x.sh", Effect.UNKNOWN, False),
+    ("ssh host", Effect.UNKNOWN, False),
+    ("vi x", Effect.UNKNOWN, False),
+    ("./deploy.sh", Effect.UNKNOWN, False),
+    ("'unclosed", Effect.UNKNOWN, False),
+]
+
+
+@pytest.mark.parametrize(("text", "effect", "bounded"), SHELL)
+def test_shell(text: str, effect: Effect | None, bounded: bool | None) -> None:
+    """Known readers, their writing flags, what never ends, and everything else."""
+    judged = shell(text, 1)
+    if effect is None:
+        assert not (judged.effect is Effect.READ and judged.bounded), "must not run by itself"
+    elif effect is Effect.UNKNOWN:
+        assert judged.effect is not Effect.READ
+    else:
+        assert (judged.effect, judged.bounded) == (effect, bounded), judged.reason
+
+
+def test_promql() -> None:
+    """A query reads; what does not parse is unknown; a range of months is too much to ask."""
+    assert promql("rate(x[5m])", 1).effect is Effect.READ
+    assert promql("rate(x[5m", 1).effect is Effect.UNKNOWN
+    assert not promql("rate(x[90d])", 1).bounded
+
+
+@pytest.mark.parametrize(
+    ("raw", "op", "value", "seconds"),
+    [
+        (">5% error rate for 5 minutes", ">", 5.0, 300),
+        ("p95 > 5 seconds for 10 minutes", ">", 5.0, 600),
+        (">0 violations", ">", 0.0, None),
+        ("<99.9% availability for 5 minutes", "<", 99.9, 300),
+        (">= 1,000 requests for 1 hour", ">=", 1000.0, 3600),
+        ("≥ 2 GB for 30s", ">=", 2 * 1024**3, 30),
+        ("latency > 250 ms for 90 seconds", ">", 0.25, 90),
+        ("the moon is full", "state", None, None),
+    ],
+)
+def test_thresholds_in_words(raw: str, op: str, value: float | None, seconds: int | None) -> None:
+    """Typed values, or the words as they are."""
+    found = condition(raw)
+    assert (found.op, found.value) == (op, value)
+    assert (found.for_.total_seconds() if found.for_ else None) == seconds
+
+
+def test_a_ratio_is_compared_with_a_percentage() -> None:
+    """5% is 0.05 of everything; a state is no number."""
+    threshold = condition(">5% error rate for 5 minutes")
+    assert threshold.holds(0.051) is True
+    assert threshold.holds(0.05) is False
+    assert condition("health check failing").holds(1.0) is None
+
+
+def test_spans_of_time() -> None:
+    """The units that runbooks use."""
+    seconds = {"15 min": 900, "4 hours": 14400, "90s": 90, "2 days": 172800, "500 ms": 0.5}
+    assert {text: duration(text).total_seconds() for text in seconds} == seconds  # pyright: ignore[reportOptionalMemberAccess]
+    assert duration("soon") is None
