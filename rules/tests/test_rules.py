@@ -15,7 +15,9 @@ RULE_FILES = sorted([*RULES.glob("*.rules.yml"), *(RULES / "tests").glob("*.rule
 
 
 def tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    path = shutil.which(name) or shutil.which(name, path=str(RULES.parent / ".stack" / "system" / "usr" / "bin"))
+    path = shutil.which(name) or shutil.which(
+        name, path=str(RULES.parent / ".stack" / "system" / "usr" / "bin")
+    )
     assert path, f"{name} is missing; run: sudo apt-get install prometheus prometheus-alertmanager"
     return subprocess.run([path, *arguments], capture_output=True, text=True, check=False, cwd=RULES)
 
@@ -69,9 +71,13 @@ def test_alertmanager_is_configured_validly() -> None:
 def test_every_alert_names_its_runbook_entry() -> None:
     """Severity, service and kind for the responder; a link whose anchor is a heading of the runbook."""
     runbook = (RULES.parent / "runbooks" / "bitb-chatbot.md").read_text()
-    anchors = {line[3:].strip().lower().replace(" ", "-") for line in runbook.splitlines() if line.startswith("## ")}
+    anchors = {
+        line[3:].strip().lower().replace(" ", "-") for line in runbook.splitlines() if line.startswith("## ")
+    }
     groups = yaml.safe_load((RULES / "bitb-chatbot.rules.yml").read_text())["groups"]
-    alerts = [rule for group in groups for rule in group["rules"] if rule.get("alert") not in {None, "Watchdog"}]
+    alerts = [
+        rule for group in groups for rule in group["rules"] if rule.get("alert") not in {None, "Watchdog"}
+    ]
     assert alerts
     for rule in alerts:
         assert rule["labels"]["severity"] in {"P0", "P1", "P2"}

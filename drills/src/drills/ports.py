@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from dataclasses import dataclass
@@ -115,14 +116,20 @@ def _owner(port: int) -> str:
     if inode is None:
         return "a process that cannot be seen from here"
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            links = [os.readlink(link) for link in (process / "fd").iterdir()]
-        except OSError:
-            continue
-        if f"socket:[{inode}]" in links:
+        if f"socket:[{inode}]" in _open_files(process):
             words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
             return f"process {process.name} ({words[:80]})"
     return "a process of another user"
+
+
+def _open_files(process: Path) -> list[str]:
+    """What a process has open; nothing of one that is not ours or has just ended."""
+    links: list[str] = []
+    with contextlib.suppress(OSError):
+        for link in (process / "fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                links.append(os.readlink(link))
+    return links
 
 
 def _listening() -> list[list[str]]:

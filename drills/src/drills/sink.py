@@ -61,7 +61,7 @@ class Sink:
                 "received_at": time.time(),
                 "key": message["Idempotency-Key"],
                 "subject": message["Subject"],
-                "text": body.get_content() if body else "",
+                "text": body.get_content().replace("\r\n", "\n") if body else "",
             }
         )
         return "250 kept"
