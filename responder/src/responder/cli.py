@@ -8,7 +8,9 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from responder.bootstrap import outside
 from responder.config import Settings, database_url, load_settings
@@ -20,10 +22,7 @@ from responder.integrations.system_clock import SystemClock
 from responder.runbooks.explain import explain_json, explain_text
 from responder.runbooks.library import load_library
 from responder.stages import answer
-from responder.store.migrate import migrate
 from responder.telemetry import configure_logging
-from responder.web.serve import serve
-from responder.worker import work
 
 TOKEN_LASTS = timedelta(minutes=30)
 
@@ -79,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _load(module: str) -> Any:
+    """By name, so that a worker does not carry the web server, nor either of them Alembic: some 30 MB each."""
+    return import_module(module)
+
+
 def _settings() -> Settings:
     settings = load_settings()
     configure_logging(level=settings.log_level)
@@ -86,18 +90,18 @@ def _settings() -> Settings:
 
 
 def _migrate(_: argparse.Namespace) -> int:
-    migrate(database_url())
+    _load("responder.store.migrate").migrate(database_url())
     print("The schema is up to date.")
     return 0
 
 
 def _serve(_: argparse.Namespace) -> int:
-    serve(_settings())
+    _load("responder.web.serve").serve(_settings())
     return 0
 
 
 def _work(_: argparse.Namespace) -> int:
-    asyncio.run(work(_settings(), SystemClock()))
+    asyncio.run(_load("responder.worker").work(_settings(), SystemClock()))
     return 0
 
 
