@@ -38,7 +38,7 @@ TOKEN = secrets.token_urlsafe(24)
 async def measure() -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="bitb-bench-") as name:
         folder = Path(name)
-        os.chmod(folder, 0o711)
+        await asyncio.to_thread(folder.chmod, 0o711)
         cluster = Cluster(directory=folder / "pg", port=_port(), password=secrets.token_urlsafe(12))
         with cluster.running():
             migrate(cluster.url())
