@@ -37,6 +37,7 @@ lock: dev-setup ## resolve the dependencies again
 	scripts/lock
 
 clean: ## remove the local stack's files and what building made
+	@if [ -f .stack/elsewhere ]; then rm -rf "$$(cat .stack/elsewhere)"; fi
 	rm -rf .stack .pytest_cache .ruff_cache .hypothesis build dist
 
 .PHONY: run-setup dev-setup

@@ -6,9 +6,13 @@ import hashlib
 import os
 import pwd
 import shutil
+import threading
 from pathlib import Path
 
 USER = "nobody"
+
+# Two clusters are prepared side by side; the programs are copied once, whole.
+_copying = threading.Lock()
 
 
 def is_root() -> bool:
@@ -58,9 +62,11 @@ def copy_if_unreachable(tree: Path, siblings: list[Path], into: Path) -> Path:
     """`tree`, or a copy of it and its siblings, in the same layout, that the unprivileged user can reach."""
     if reachable(tree):
         return tree
-    target = into / tree.name
-    if not target.exists():
-        into.mkdir(parents=True, exist_ok=True)
-        for source in [*siblings, tree]:
-            shutil.copytree(source, into / source.name, symlinks=True, dirs_exist_ok=True)
-    return target
+    with _copying:
+        if not into.exists():
+            half = into.with_suffix(".half")
+            shutil.rmtree(half, ignore_errors=True)
+            for source in [*siblings, tree]:
+                shutil.copytree(source, half / source.name, symlinks=True)
+            half.rename(into)
+    return into / tree.name
