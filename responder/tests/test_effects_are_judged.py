@@ -95,10 +95,21 @@ SHELL = [
     ("vmstat 1", Effect.READ, False),
     ("vmstat 1 5", Effect.READ, True),
     ("kubectl get pods", Effect.READ, True),
-    ("kubectl -n x logs -f p", None, False),
+    ("kubectl -n x logs -f p", Effect.READ, False),
+    ("kubectl -n x get pods -w", Effect.READ, False),
+    ("kubectl get -f pod.yaml", Effect.READ, True),
+    ("kubectl get secret x -o yaml", Effect.UNKNOWN, False),
+    ("kubectl config view --raw", Effect.UNKNOWN, False),
+    ("kubectl rollout restart deploy/x", Effect.MUTATE, True),
+    ("kubectl rollout history deploy/x", Effect.READ, True),
+    ("kubectl exec x -- df -h", Effect.READ, True),
+    ("kubectl exec x -- rm -rf /", Effect.UNKNOWN, False),
+    ("oc rsh x", Effect.UNKNOWN, False),
+    ("oc adm top nodes", Effect.READ, True),
+    ("oc adm drain x", Effect.MUTATE, True),
     ("kubectl logs -f p", Effect.READ, False),
     ("kubectl delete pod x", Effect.MUTATE, True),
-    ("kubectl exec -it x -- sh", Effect.MUTATE, True),
+    ("kubectl exec -it x -- sh", Effect.UNKNOWN, False),
     ("docker logs -f x", Effect.READ, False),
     ("docker stats", Effect.READ, False),
     ("docker stats --no-stream", Effect.READ, True),
@@ -131,6 +142,29 @@ SHELL = [
     ("cat <(rm x)", Effect.UNKNOWN, False),
     ("PATH=. ls", Effect.UNKNOWN, False),
     ("rm -rf /", Effect.MUTATE, True),
+    ("awk '{print $2}'", Effect.READ, True),
+    ("awk -v a=1 'BEGIN{system(\"rm x\")}'", Effect.UNKNOWN, False),
+    ("awk '{print > \"f\"}'", Effect.UNKNOWN, False),
+    ("awk -f evil.awk", Effect.UNKNOWN, False),
+    ("sed -n 1,5p f", Effect.READ, True),
+    ("sed --expression=s/a/b/w f", Effect.UNKNOWN, False),
+    ("sed 's/a/b/w out' f", Effect.UNKNOWN, False),
+    ("sed '1e rm x' f", Effect.UNKNOWN, False),
+    ("/tmp/evil/cat x", Effect.UNKNOWN, False),
+    ("/bin/cat x", Effect.READ, True),
+    ("curl -s -o /dev/null https://x", Effect.READ, True),
+    ("curl -Ko /dev/null https://x", Effect.MUTATE, True),
+    ("ls 2>/dev/null", Effect.READ, True),
+    ("cat x >/dev/null; rm x", Effect.MUTATE, True),
+    ("watch kubectl get pods", Effect.READ, False),
+    ("watch rm x", Effect.MUTATE, True),
+    ("top", Effect.READ, False),
+    ("dmesg -w", Effect.READ, False),
+    ("dmesg -C", Effect.MUTATE, True),
+    ("for p in a b; do rm $p; done", Effect.UNKNOWN, False),
+    ("time rm x", Effect.MUTATE, True),
+    ("ip addr show", Effect.READ, True),
+    ("ip link set eth0 down", Effect.MUTATE, True),
     ("awk 'BEGIN{system(\"rm x\")}'", Effect.UNKNOWN, False),
     ("python -c 'x'", Effect.UNKNOWN, False),
     ("bash x.sh", Effect.UNKNOWN, False),
@@ -151,6 +185,29 @@ def test_shell(text: str, effect: Effect | None, bounded: bool | None) -> None:
         assert judged.effect is not Effect.READ
     else:
         assert (judged.effect, judged.bounded) == (effect, bounded), judged.reason
+
+
+REWRITES = [
+    ("tail -f x.log | grep ERROR", "tail -n 500 x.log | grep ERROR"),
+    ("kubectl -n a logs -f p", "kubectl -n a logs p --tail=500"),
+    ("kubectl get pods -w", "kubectl get pods"),
+    ("journalctl -fu x", "journalctl -n 500 --no-pager -u x"),
+    ("docker logs -f x", "docker logs --tail 500 x"),
+    ("ping x", "ping -c 5 x"),
+    ("watch -n 5 kubectl get pods", "kubectl get pods"),
+    ("top", "top -b -n 1"),
+    ("redis-cli monitor", None),
+]
+
+
+@pytest.mark.parametrize(("text", "bounded"), REWRITES)
+def test_what_never_ends_is_offered_in_a_bounded_form(text: str, bounded: str | None) -> None:
+    """Where there is one; and the bounded form is itself a bounded read."""
+    judged = shell(text, 1)
+    assert (judged.bounded, judged.rewrite) == (False, bounded)
+    if bounded:
+        again = shell(bounded, 1)
+        assert (again.effect, again.bounded) == (Effect.READ, True)
 
 
 def test_promql() -> None:

@@ -140,13 +140,20 @@ class RemediationGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EscalationRule:
-    """`trigger` is always, severity, elapsed, condition, event or duty; `targets` the roles it names."""
+    """`trigger` is always, severity, elapsed, condition, event or duty; `targets` the roles it names.
+
+    `effect` is page, notify, contact, raise_severity or report, None where the words say none of them; `severity` the one
+    that it speaks of or raises to; `after` the time without improvement; `condition` the measure that triggers it.
+    """
 
     raw: str
     trigger: str
     targets: tuple[str, ...]
     line: int
+    effect: str | None = None
+    severity: str | None = None
     after: timedelta | None = None
+    condition: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,10 +210,28 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Meta:
+    """A fact about an alert as it is written, such as its severity: `source` is metadata or front matter."""
+
+    key: str
+    value: str
+    line: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertEntry:
-    """What the runbook says about one alert, or about several that one section serves."""
+    """What the runbook says about one alert, or about several that one section serves.
+
+    `names` are alert names as Prometheus knows them; `aliases` are the words of the heading and of the file's name, by
+    which an entry without a name can be found. `meta` are the facts as written; `meaning` and `impact` are for people.
+    """
 
     names: tuple[str, ...]
+    aliases: frozenset[str]
+    meta: tuple[Meta, ...]
+    meaning: tuple[str, ...]
+    impact: tuple[str, ...]
     title: str
     slug: str
     severity: str | None
@@ -238,12 +263,19 @@ class Runbook:
     understood: float
 
     def entry_for(self, alertname: str, runbook_url: str | None) -> AlertEntry | None:
-        """The entry that an alert means: by its `runbook_url`'s anchor, then by name."""
+        """The entry that an alert means: by its `runbook_url`'s anchor, then by name, then by a heading's words."""
         anchor = (runbook_url or "").partition("#")[2].lower()
-        by_name = _first(self.alerts, lambda entry: alertname.lower() in {n.lower() for n in entry.names})
-        if not anchor:
-            return by_name
-        return _first(self.alerts, lambda entry: entry.slug == anchor) or by_name
+        squashed = squash(alertname)
+        return (
+            (_first(self.alerts, lambda entry: entry.slug.lower() == anchor) if anchor else None)
+            or _first(self.alerts, lambda entry: squashed in {squash(name) for name in entry.names})
+            or _first(self.alerts, lambda entry: not entry.names and squashed in entry.aliases)
+        )
+
+
+def squash(words: str) -> str:
+    """A name as it is compared: without case, spaces and punctuation."""
+    return "".join(filter(str.isalnum, words)).lower()
 
 
 def _first(entries: Sequence[AlertEntry], wanted: Callable[[AlertEntry], bool]) -> AlertEntry | None:

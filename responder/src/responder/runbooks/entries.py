@@ -3,56 +3,122 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 
 from responder.core.effect import Role
-from responder.core.runbook import Action, AlertEntry, Condition, EscalationRule, RemediationGroup, Step
+from responder.core.runbook import (
+    Action,
+    AlertEntry,
+    Condition,
+    EscalationRule,
+    Meta,
+    RemediationGroup,
+    Step,
+    squash,
+)
 from responder.runbooks import fences
 from responder.runbooks.conditions import condition, duration, escalation
-from responder.runbooks.outline import Block, Section
+from responder.runbooks.outline import PARTS, Block, Section
 
 _META = re.compile(
-    r"^\s*(?:[-*]\s+)?\**\s*(alert|alerts|alert name|severity|threshold|condition)\s*:?\s*\**\s*:?\s*(.+?)\s*$",
+    r"^\s*(?:[-*]\s+)?\**\s*(alert(?:s|[ _]?name)?|severity|priority|threshold|condition|fires when|trigger)"
+    r"\s*:?\s*\**\s*:?\s*(.+?)\s*$",
     re.IGNORECASE,
 )
-_ALERT_NAME = re.compile(r"`?\b([A-Z][A-Za-z0-9]*(?:[A-Z_][A-Za-z0-9]*)+)\b`?")
-_PARTS = frozenset({Role.MEANING, Role.IMPACT, Role.SYMPTOMS, Role.DIAGNOSIS, Role.REMEDIATION})
-_SEVERITY = re.compile(r"\b(P[0-4]|SEV-?[0-5]|S[1-4]|critical|warning|info|page|ticket)\b", re.IGNORECASE)
+_KEYS = {"alerts": "alert", "alertname": "alert", "condition": "threshold", "fires when": "threshold",
+         "trigger": "threshold", "priority": "severity"}  # fmt: skip
+_CAMEL = r"[A-Za-z][A-Za-z0-9]*(?:[a-z0-9][A-Z]|_)[A-Za-z0-9_]*"
+_ALERT_NAME = re.compile(rf"(?<![\w-])({_CAMEL})(?![\w-])")
+# A heading that is a name, or several, and what teams put around it.
+_DECORATION = re.compile(r"\[[^\]]*\]|\([^)]*\)|`|\*|^\s*\d+[.)]\s|\balerts?\b:?", re.IGNORECASE)
+_TITLE_NAMES = re.compile(
+    rf"^\s*{_CAMEL}(?:\s*(?:,|/|\||&|\band\b|\bor\b)\s*{_CAMEL})*\s*(?:[:\u2013\u2014-]\s.*)?$"
+)
+_SEVERITY = re.compile(
+    r"\b(P[0-5]|SEV-?[0-5]|S[1-4]|critical|major|warning|minor|info|page|ticket|none)\b", re.IGNORECASE
+)
 _LABEL = re.compile(r"^\*\*(.+?):?\*\*:?\s*$")
 
 
-def is_entry(section: Section) -> bool:
-    """Whether the section is about an alert: a metadata line names one, or its own headings are an alert's parts."""
-    if section.role is not Role.UNKNOWN:
-        return False
-    if any(key == "alert" for key, _, _ in _metadata(section)):
+def entry_sections(section: Section, *, path: str) -> Iterator[Section]:
+    """The sections that are about an alert, the deepest that are one; what stands under an alert's part is none."""
+    if _says_so(section, path=path):
+        yield section
+        return
+    below = [
+        found
+        for child in section.sections
+        if child.role is Role.UNKNOWN or _names_an_alert(child)
+        for found in entry_sections(child, path=path)
+    ]
+    if below:
+        yield from below
+    elif len(_parts_of(section)) > 1 and section.role is Role.UNKNOWN:
+        yield section
+
+
+def _says_so(section: Section, *, path: str) -> bool:
+    """By a line that names an alert; by a heading that is an alert's name over one of its parts, or the file's own name."""
+    if _names_an_alert(section):
         return True
-    return len({child.role for child in section.sections} & _PARTS) >= 2
+    if section.role is not Role.UNKNOWN or not (names := _title_names(section.title)):
+        return False
+    return bool(_parts_of(section)) or (
+        section.level == 1 and squash(names[0]) == squash(PurePath(path).stem)
+    )
 
 
-def entry(section: Section, *, path: str) -> AlertEntry:
-    meta = {key: (value, line) for key, value, line in _metadata(section)}
-    threshold = meta.get("threshold") or meta.get("condition")
-    severity = _SEVERITY.findall(meta["severity"][0]) if "severity" in meta else []
+def _names_an_alert(section: Section) -> bool:
+    return any(meta.key == "alert" for meta in _metadata(section))
+
+
+def _parts_of(section: Section) -> set[Role]:
+    return {child.role for child in section.sections} & PARTS
+
+
+def entry(section: Section, *, path: str, front: Mapping[str, Meta]) -> AlertEntry:
+    """What the section says of its alert; `front` are the facts of the front matter, for a file about one alert."""
+    metas = [
+        *_metadata(section),
+        *(meta for meta in front.values() if meta.key in {"alert", "severity", "threshold"}),
+    ]
+    meta = {m.key: m for m in reversed(metas)}
     steps = [step for part in _parts(section, Role.DIAGNOSIS) for step in _steps(part)]
     groups = [group for part in _parts(section, Role.REMEDIATION) for group in _groups(part)]
+    title = section.title or (front["title"].value if "title" in front else _first_title(section))
+    threshold = condition(meta["threshold"].value) if "threshold" in meta else None
     return AlertEntry(
-        names=_names(section, meta, path=path),
-        title=section.title.strip("` "),
+        names=_names(section, title, meta.get("alert"), path=path),
+        aliases=_aliases(section, title, path=path),
+        meta=tuple(metas),
+        meaning=tuple(_words(section, Role.MEANING)),
+        impact=tuple(_words(section, Role.IMPACT)),
+        title=title,
         slug=section.slug,
-        severity=_best(severity),
-        threshold=_threshold(threshold[0]) if threshold else None,
+        severity=_best(_SEVERITY.findall(meta["severity"].value)) if "severity" in meta else None,
+        threshold=threshold,
         line=section.line,
         end_line=section.end_line,
-        symptoms=tuple(b.text for part in _parts(section, Role.SYMPTOMS) for b in part.all_blocks()),
+        symptoms=tuple(_words(section, Role.SYMPTOMS)),
         steps=tuple(_keyed_steps(steps)),
         remediation=tuple(_keyed_groups(groups)),
         prevention=tuple(
-            a for part in _parts(section, Role.PREVENTION) for a in _actions(list(part.all_blocks()))
+            a for part in _parts(section, Role.PREVENTION) for a in _actions(list(part.own_blocks()))
         ),
-        escalation=tuple(_escalation(section)),
+        escalation=tuple(_escalation(section, threshold)),
+    )
+
+
+def _first_title(section: Section) -> str:
+    """For a file whose headings are all of one level: the first of them that is no part."""
+    return next((child.title for child in section.sections if child.role is Role.UNKNOWN), "")
+
+
+def _words(section: Section, role: Role) -> Iterator[str]:
+    return (
+        block.text for part in _parts(section, role) for block in part.own_blocks() if block.kind != "fence"
     )
 
 
@@ -63,38 +129,66 @@ def _best(found: Sequence[str]) -> str | None:
     return chosen.upper() if chosen and any(c.isdigit() for c in chosen) else chosen
 
 
-def _threshold(text: str) -> Condition:
-    return condition(text)
-
-
-def _metadata(section: Section) -> Iterator[tuple[str, str, int]]:
+def _metadata(section: Section) -> Iterator[Meta]:
     """Lines such as `**Severity:** Critical (P0)`, as a paragraph, as bullets or as rows of a table."""
     for block in section.blocks:
-        rows = block.text.split("\n")
+        rows = list(enumerate(block.text.split("\n"), start=block.line))
         if block.kind == "table":
-            rows = [row.strip().strip("|").replace("|", ":", 1) for row in rows]
+            rows = list(_table_rows(rows))
         elif block.kind not in {"paragraph", "item"}:
             continue
-        for offset, row in enumerate(rows):
-            if found := _META.match(row):
-                key = (
-                    found[1].lower().rstrip("s") if found[1].lower().startswith("alert") else found[1].lower()
-                )
-                yield key.removesuffix(" name"), found[2].strip(), block.line + offset
+        for line, row in rows:
+            if (found := _META.match(row)) and re.match(r"[^:]{0,40}:", row):
+                key = found[1].lower().replace("_", "").replace(" name", "name")
+                value = found[2].strip().strip("*").strip()
+                yield Meta(key=_KEYS.get(key, key), value=value, line=line, source="metadata")
 
 
-def _names(section: Section, meta: dict[str, tuple[str, int]], *, path: str) -> tuple[str, ...]:
-    if "alert" in meta:
-        value = meta["alert"][0]
-        return tuple(dict.fromkeys(_ALERT_NAME.findall(value))) or (value.strip("` "),)
-    if found := _ALERT_NAME.findall(section.title):
-        return tuple(dict.fromkeys(found))
+def _table_rows(rows: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Rows `| Severity | P1 |` as `Severity: P1`; of a table with its keys on top, each cell under its key."""
+    cells = [(line, [cell.strip(" `*") for cell in row.strip().strip("|").split("|")]) for line, row in rows]
+    if len(cells) == 3 and len(cells[0][1]) > 2:
+        line, values = cells[2]
+        yield from (
+            (line, f"{key}: {value}") for key, value in zip(cells[0][1], values, strict=False) if value
+        )
+        return
+    for line, row in cells:
+        yield line, f"{row[0]}: {' '.join(row[1:])}"
+
+
+def _title_names(title: str) -> tuple[str, ...]:
+    bare = _DECORATION.sub(" ", title).strip()
+    if _TITLE_NAMES.match(bare):
+        head = re.split(r"(?:^|\s)[:\u2013\u2014-]\s|:\s", bare)[0]
+        return tuple(dict.fromkeys(_ALERT_NAME.findall(head)))
+    return ()
+
+
+def _names(section: Section, title: str, meta: Meta | None, *, path: str) -> tuple[str, ...]:
+    if meta is not None:
+        return tuple(dict.fromkeys(_ALERT_NAME.findall(meta.value))) or (meta.value.strip("`\"' "),)
+    if found := _title_names(title):
+        return found
     stem = PurePath(path).stem
-    return (stem,) if section.level == 1 and _ALERT_NAME.fullmatch(stem) else ()
+    if section.level > 1:
+        return ()
+    # A single word is only a name where the file bears it too, and then it is the file's spelling that counts.
+    single = _DECORATION.sub(" ", title).strip()
+    return (stem,) if _ALERT_NAME.fullmatch(stem) or (single and single == stem) else ()
 
 
-def _parts(section: Section, role: Role) -> Iterator[Section]:
-    return (child for child in section.walk() if child.role is role)
+def _aliases(section: Section, title: str, *, path: str) -> frozenset[str]:
+    words = [title, PurePath(path).stem] if section.level <= 1 else [title]
+    return frozenset(squash(word) for word in words) - {""}
+
+
+def _parts(section: Section, role: Role, within: Role = Role.UNKNOWN) -> Iterator[Section]:
+    """The sections below of a role, each once: what stands in one of the same role is a piece of it."""
+    for child in section.sections:
+        if child.role is role and within is not role:
+            yield child
+        yield from _parts(child, role, within if child.role is Role.UNKNOWN else child.role)
 
 
 def _steps(part: Section) -> Iterator[Step]:
@@ -122,8 +216,8 @@ def _steps(part: Section) -> Iterator[Step]:
                 loose = []
     if loose and any(b.kind != "rule" for b in loose):
         yield _step(loose[0].text, "", loose)
-    for child in part.sections:
-        blocks = list(child.all_blocks())
+    for child in part.own_sections():
+        blocks = list(child.own_blocks())
         yield _step(child.title, "", blocks, line=child.line, end=child.end_line)
 
 
@@ -206,8 +300,8 @@ def _groups(part: Section) -> Iterator[RemediationGroup]:
             blocks.append(block)
     if blocks:
         yield _group(label, line, blocks)
-    for child in part.sections:
-        yield _group(child.title, child.line, list(child.all_blocks()))
+    for child in part.own_sections():
+        yield _group(child.title, child.line, list(child.own_blocks()))
 
 
 def _group(label: str, line: int, blocks: Sequence[Block]) -> RemediationGroup:
@@ -226,8 +320,8 @@ def _group(label: str, line: int, blocks: Sequence[Block]) -> RemediationGroup:
     )
 
 
-def _escalation(section: Section) -> Iterator[EscalationRule]:
+def _escalation(section: Section, threshold: Condition | None) -> Iterator[EscalationRule]:
     for part in _parts(section, Role.ESCALATION):
-        for block in part.all_blocks():
+        for block in part.own_blocks():
             if block.kind in {"item", "paragraph"} and block.text:
-                yield escalation(block.text, line=block.line)
+                yield escalation(block.text, line=block.line, threshold=threshold)

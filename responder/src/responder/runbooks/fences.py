@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from responder.core.effect import Effect, Statement
-from responder.core.runbook import Action, Kind
+from responder.core.runbook import Action, Kind, Placeholder
 from responder.runbooks import http_requests, placeholders
 from responder.runbooks.effects import judge
 from responder.runbooks.effects.promql import parses
@@ -73,13 +73,21 @@ def _action(
         end_line=end_line,
         text=text,
         statements=statements,
-        placeholders=placeholders.find(text, language=kind) if kind not in {Kind.CODE, Kind.TEXT} else (),
+        placeholders=_placeholders(kind, text, statements),
         requests=requests,
         log_read=log_read(statements[0].rewrite or statements[0].text)
         if _is_one_read(kind, statements)
         else None,
         guessed=guessed,
     )
+
+
+def _placeholders(kind: Kind, text: str, statements: tuple[Statement, ...]) -> tuple[Placeholder, ...]:
+    """Those of what would be run: not of comments, nor of the sample output after a prompt."""
+    if kind in {Kind.CODE, Kind.TEXT}:
+        return ()
+    run = text if kind is Kind.HTTP else "\n".join(statement.text for statement in statements)
+    return placeholders.find(run, language=kind)
 
 
 def _is_one_read(kind: Kind, statements: tuple[Statement, ...]) -> bool:

@@ -10,7 +10,7 @@ from markdown_it.token import Token
 
 from responder.core.effect import Role
 from responder.core.runbook import Problem
-from responder.runbooks.sections import role_of, slug
+from responder.runbooks.sections import Lexicon, bare_title, slug
 
 # Deeper nesting than this is no runbook; the parser stops there, so that its time and stack are bounded.
 NESTING_LIMIT = 40
@@ -39,14 +39,15 @@ class Block:
 
 @dataclass(slots=True, kw_only=True)
 class Section:
-    """A heading and what stands under it. The root has level 0."""
+    """A heading, which ends on `heading_end`, and what stands under it. The root has level 0."""
 
     level: int
     title: str
     slug: str
     line: int
+    heading_end: int
     end_line: int
-    role: Role
+    role: Role = Role.UNKNOWN
     blocks: list[Block] = field(default_factory=list[Block])
     sections: list[Section] = field(default_factory=list["Section"])
 
@@ -61,15 +62,36 @@ class Section:
         for section in self.walk():
             yield from section.blocks
 
+    def own_sections(self) -> Iterator[Section]:
+        """The sections right below that are no part of another role: they are of this one's."""
+        return (below for below in self.sections if below.role in {Role.UNKNOWN, self.role})
+
+    def own_blocks(self) -> Iterator[Block]:
+        """The blocks here and below, but for sections of another role."""
+        yield from self.blocks
+        for below in self.own_sections():
+            yield from below.own_blocks()
+
 
 _markdown = MarkdownIt("commonmark", {"maxNesting": NESTING_LIMIT}).enable("table")
 
 
-def outline(text: str) -> tuple[Section, list[Problem]]:
+# A heading that is only bold words has no level; it ends at the next of its kind, or at any real heading.
+_BOLD_LEVEL = 7
+
+# Parts of an alert's section: two of them among its headings make it one.
+PARTS = frozenset({Role.MEANING, Role.IMPACT, Role.SYMPTOMS, Role.DIAGNOSIS, Role.REMEDIATION})
+# Roles under which a heading only changes the role if the lexicon holds it as it stands.
+_FIRM = frozenset(Role) - {Role.UNKNOWN, Role.META, Role.DIAGNOSIS}
+_OUT_OF_DIAGNOSIS = frozenset({Role.REMEDIATION, Role.PREVENTION, Role.ESCALATION})
+
+
+def outline(text: str, lexicon: Lexicon | None = None) -> tuple[Section, list[Problem]]:
     """The outline of a file, and what is wrong with its Markdown."""
+    lexicon = lexicon or Lexicon()
     lines = text.split("\n")
     tokens = _markdown.parse(text)
-    root = Section(level=0, title="", slug="", line=1, end_line=len(lines), role=Role.UNKNOWN)
+    root = Section(level=0, title="", slug="", line=1, heading_end=1, end_line=len(lines))
     stack = [root]
     seen: dict[str, int] = {}
     problems: list[Problem] = []
@@ -77,27 +99,70 @@ def outline(text: str) -> tuple[Section, list[Problem]]:
     while position < len(tokens):
         token = tokens[position]
         if token.type == "heading_open":
-            title = tokens[position + 1].content
-            _open_section(stack, token, title=title, seen=seen)
+            _open_section(stack, token, tokens[position + 1], seen=seen)
+            position += 3
+            continue
+        if (title := _bold_heading(tokens, position)) and lexicon.exact(title) is not Role.UNKNOWN:
+            _push(stack, token, title=title, anchor="", level=_BOLD_LEVEL)
             position += 3
             continue
         end = _closing(tokens, position)
         stack[-1].blocks += _blocks(tokens[position : end + 1], depth=0, lines=lines, problems=problems)
         position = end + 1
     _set_ends(root, last=len(lines))
+    _set_roles(root, lexicon, within=Role.UNKNOWN)
     return root, problems
 
 
-def _open_section(stack: list[Section], token: Token, *, title: str, seen: dict[str, int]) -> None:
-    level = int(token.tag[1])
-    line = (token.map or [0, 0])[0] + 1
+def _open_section(stack: list[Section], token: Token, inline: Token, *, seen: dict[str, int]) -> None:
+    written = "".join(child.content for child in inline.children or () if child.type in _TEXTS)
+    title, explicit = bare_title(written)
+    anchor = slug(title, seen)
+    _push(stack, token, title=title, anchor=explicit or anchor, level=int(token.tag[1]))
+
+
+_TEXTS = frozenset({"text", "code_inline"})
+
+
+def _push(stack: list[Section], token: Token, *, title: str, anchor: str, level: int) -> None:
     while stack[-1].level >= level:
         stack.pop()
-    section = Section(
-        level=level, title=title, slug=slug(title, seen), line=line, end_line=line, role=role_of(title)
-    )
+    start, stop = token.map or (0, 1)
+    section = Section(level=level, title=title, slug=anchor, line=start + 1, heading_end=stop, end_line=stop)
     stack[-1].sections.append(section)
     stack.append(section)
+
+
+def _bold_heading(tokens: Sequence[Token], position: int) -> str | None:
+    """The words of a paragraph that is nothing but bold words, as many write their headings."""
+    if tokens[position].type != "paragraph_open":
+        return None
+    children = [c for c in tokens[position + 1].children or () if c.content.strip(": ") or c.nesting]
+    if [child.type for child in children] != ["strong_open", "text", "strong_close"]:
+        return None
+    return children[1].content.strip(": ")
+
+
+def _set_roles(section: Section, lexicon: Lexicon, *, within: Role) -> None:
+    """A section's role is its heading's; where the heading only hints, the role it stands in has to allow it."""
+    section.role = _role(section, lexicon, within) if section.level else Role.UNKNOWN
+    inner = section.role if section.role is not Role.UNKNOWN else within
+    for below in section.sections:
+        _set_roles(below, lexicon, within=inner)
+
+
+def _role(section: Section, lexicon: Lexicon, within: Role) -> Role:
+    exact = lexicon.exact(section.title)
+    if within in _FIRM:
+        # What stands under a remedy is never run by itself, whatever its heading says.
+        return Role.UNKNOWN if exact is Role.DIAGNOSIS else exact
+    if exact is not Role.UNKNOWN:
+        return exact
+    parts = {lexicon.exact(below.title) for below in section.sections} & PARTS
+    if section.level == 1 or len(parts) > 1:
+        return Role.UNKNOWN
+    likely = lexicon.likely(section.title)
+    return likely if within is not Role.DIAGNOSIS or likely in _OUT_OF_DIAGNOSIS else Role.UNKNOWN
 
 
 def _set_ends(section: Section, *, last: int) -> None:

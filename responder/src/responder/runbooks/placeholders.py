@@ -4,28 +4,49 @@ from __future__ import annotations
 
 import re
 
-from responder.core.runbook import Placeholder
+from responder.core.runbook import Kind, Placeholder
 
+# Words in capitals that stand for a value, whole or as the end of a longer one such as POD_NAME.
+_CAPITALS = (
+    "NAMESPACE|PODNAME|POD|NODE|HOSTNAME|CLUSTER|DEPLOYMENT|CONTAINER|USERNAME|SERVICE_NAME|DOMAIN|REGION|BUCKET"
+    "|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_(?:NAME|ID|IP|HOST|URL|URI|PORT|PATH|TOKEN|KEY|NAMESPACE|PASSWORD|SECRET|ADDRESS)"
+)
 _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\{\{\s*\$?\.?([A-Za-z_][\w.-]*)\s*\}\}"), r"\1"),
     (re.compile(r"(?<!\{)\$\{([A-Za-z_]\w*)\}"), r"\1"),
     (re.compile(r"(?<![\w$\\])\$([A-Za-z_]\w*)"), r"\1"),
-    (re.compile(r"<([A-Za-z][\w .:-]{0,40}[\w])>"), r"\1"),
+    (re.compile(r"<([A-Za-z][\w .:/-]{0,40}[\w]|[A-Za-z])>"), r"\1"),
+    (re.compile(r"(?<![\w{$%.'\"])\{([A-Za-z][\w-]{0,40})\}(?!\})"), r"\1"),
+    (re.compile(r"\[([A-Za-z][a-z]+(?:[ _-][A-Za-z]+){0,3})\](?!\()"), r"\1"),
     (re.compile(r"\b((?:YOUR|MY)[-_][A-Z0-9_-]+)\b"), r"\1"),
-    (re.compile(r"\b(your-[a-z0-9.-]+|[a-z0-9.-]*\bexample\.(?:com|org|net))\b"), r"\1"),
-    (re.compile(r"\b(attacker-ip|alert-name|pod-name|tenant-id)\b"), r"\1"),
+    (re.compile(rf"(?<![\w$./={{<-])({_CAPITALS})(?![\w=}}>-])"), r"\1"),
+    (re.compile(r"\b(your-[a-z0-9.-]+|(?:[a-z0-9-]+\.)*example\.(?:com|org|net))\b"), r"\1"),
+    (re.compile(r"\b(attacker-ip|alert-name|pod-name|node-name|tenant-id|user-id|namespace-name)\b"), r"\1"),
 )
-# Characters that only show where a language has its own use of < or $.
-_NOT_IN = {"promql": ("$", "<"), "sql": ("<",), "logql": ("<",)}
+# What only looks like a placeholder: a language's own use of the sign.
+_OWN_USE: dict[Kind, tuple[str, ...]] = {
+    Kind.PROMQL: ("$", "<", "{", "["),
+    Kind.LOGQL: ("$", "<", "{", "["),
+    Kind.SQL: ("<", "{", "["),
+    Kind.SHELL: ("[",),
+}
 
 
-def find(text: str, *, language: str) -> tuple[Placeholder, ...]:
+def find(text: str, *, language: Kind) -> tuple[Placeholder, ...]:
     """The placeholders of a text, each name once, in order of appearance."""
-    skipped = _NOT_IN.get(language, ())
+    own_use = _OWN_USE.get(language, ())
     found: dict[str, Placeholder] = {}
+    places: dict[str, int] = {}
     for pattern, name in _FORMS:
         for match in pattern.finditer(text):
-            if match[0].startswith(skipped) and skipped:
+            if own_use and match[0].startswith(own_use) and not match[0].startswith("{{"):
                 continue
-            found.setdefault(match.expand(name), Placeholder(name=match.expand(name), raw=match[0]))
-    return tuple(sorted(found.values(), key=lambda p: text.find(p.raw)))
+            if language is Kind.PROMQL and match[0].isupper():
+                continue
+            key = match.expand(name)
+            found.setdefault(key, Placeholder(name=key, raw=match[0]))
+            places.setdefault(key, match.start())
+    inside = {
+        name for name in found if any(name != other and f"{name}" in found[other].raw for other in found)
+    }
+    return tuple(found[name] for name in sorted(found, key=places.__getitem__) if name not in inside)

@@ -12,6 +12,7 @@ from responder.core.runbook import (
     AlertEntry,
     Contact,
     Link,
+    Meta,
     Problem,
     ProcessStage,
     Runbook,
@@ -22,6 +23,7 @@ from responder.errors import RunbookError
 from responder.runbooks import entries
 from responder.runbooks.conditions import duration
 from responder.runbooks.outline import Block, Section, outline
+from responder.runbooks.sections import Lexicon
 
 SIZE_LIMIT = 10_000_000
 
@@ -30,8 +32,11 @@ _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _SEVERITY = re.compile(r"\bfor\s+(P[0-4])\b")
 
 
-def read_runbook(path: Path) -> Runbook:
-    """Reads one file. Raises RunbookError for what is no text, empty or too large, or cannot be opened."""
+def read_runbook(path: Path, lexicon: Lexicon | None = None) -> Runbook:
+    """Reads one file, with a team's own headings if it has any.
+
+    Raises RunbookError for what is no text, empty or too large, or cannot be opened.
+    """
     try:
         size = path.stat().st_size
         if size > SIZE_LIMIT:
@@ -40,7 +45,7 @@ def read_runbook(path: Path) -> Runbook:
         raw = path.read_bytes()
     except OSError as error:
         raise RunbookError(f"cannot be read: {error.strerror}", path=str(path)) from error
-    return parse_runbook(_decode(raw, path), path=str(path))
+    return parse_runbook(_decode(raw, path), path=str(path), lexicon=lexicon)
 
 
 def _decode(raw: bytes, path: Path) -> str:
@@ -57,7 +62,7 @@ def _decode(raw: bytes, path: Path) -> str:
     return text
 
 
-def parse_runbook(text: str, *, path: str) -> Runbook:
+def parse_runbook(text: str, *, path: str, lexicon: Lexicon | None = None) -> Runbook:
     """The runbook in a text. Raises RunbookError when there is nothing in it."""
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -66,9 +71,11 @@ def parse_runbook(text: str, *, path: str) -> Runbook:
     # Front matter keeps its lines, as blank ones, so that every line number stays true.
     front = _FRONT_MATTER.match(text)
     body = "\n" * front[0].count("\n") + text[front.end() :] if front else text
-    root, problems = outline(body)
-    found = [entry for section in _entry_sections(root) for entry in [entries.entry(section, path=path)]]
-    covered = _covered(root, front_lines=front[0].count("\n") if front else 0)
+    root, problems = outline(body, lexicon)
+    sections = list(entries.entry_sections(root, path=path))
+    facts = _front_matter(front[0]) if front and len(sections) == 1 else {}
+    found = [entries.entry(section, path=path, front=facts) for section in sections]
+    covered = _covered(root, sections, front_lines=front[0].count("\n") if front else 0)
     return Runbook(
         path=path,
         title=_title(root, path),
@@ -90,13 +97,20 @@ def _title(root: Section, path: str) -> str:
     return first.title if first else Path(path).stem
 
 
-def _entry_sections(root: Section) -> Iterator[Section]:
-    """The sections that are about an alert: with a line that names it, or with headings of an alert's parts below."""
-    for section in root.sections:
-        if entries.is_entry(section):
-            yield section
-        else:
-            yield from _entry_sections(section)
+_FACT = re.compile(
+    r"^(title|alert|alertname|alert_name|severity|priority|threshold)\s*:\s*[\"']?(.+?)[\"']?\s*$"
+)
+_FACT_KEYS = {"alertname": "alert", "alert_name": "alert", "priority": "severity"}
+
+
+def _front_matter(text: str) -> dict[str, Meta]:
+    """The facts of the front matter that are plain lines; anything deeper is for other programs."""
+    found: dict[str, Meta] = {}
+    for number, row in enumerate(text.splitlines(), start=1):
+        if fact := _FACT.match(row):
+            key = _FACT_KEYS.get(fact[1], fact[1])
+            found.setdefault(key, Meta(key=key, value=fact[2], line=number, source="front matter"))
+    return found
 
 
 def _sections(root: Section, role: Role) -> Iterator[Section]:
@@ -178,16 +192,16 @@ def _wrong_fences(found: Sequence[AlertEntry]) -> Iterator[Problem]:
                         yield Problem(line=statement.line, message=statement.reason)
 
 
-def _covered(root: Section, *, front_lines: int) -> set[int]:
+def _covered(root: Section, found: Sequence[Section], *, front_lines: int) -> set[int]:
     """The lines that found a place: headings, and the blocks of sections whose role is known."""
     covered = set(range(1, front_lines + 1))
-    entry_lines = {s.line for s in _entry_sections(root)}
+    about_alerts = {id(section) for section in found}
 
     def mark(section: Section, *, role: Role) -> None:
         role = section.role if section.role is not Role.UNKNOWN else role
-        if section.line in entry_lines and section.level:
+        if id(section) in about_alerts:
             role = Role.META
-        covered.add(section.line)
+        covered.update(range(section.line, section.heading_end + 1) if section.level else ())
         for block in section.blocks:
             if block.kind == "rule" or role in _PLACED or (section.level == 1 and _is_intro(block)):
                 covered.update(range(block.line, block.end_line + 1))
