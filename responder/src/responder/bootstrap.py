@@ -17,6 +17,7 @@ from responder.integrations.prometheus import Prometheus
 from responder.integrations.session import new_session
 from responder.integrations.webhook import WebhookPager
 from responder.runbooks.library import load_library
+from responder.runbooks.sections import Lexicon
 from responder.stages.ports import Outside, Pager
 from responder.store.db import Database
 
@@ -31,7 +32,7 @@ async def outside(
 ) -> AsyncGenerator[Outside]:
     """Everything a stage is handed, opened, and closed at the end. Raises RunbookError for a runbook that cannot be read."""
     policies = settings.policies
-    library = load_library(settings.runbooks)
+    library = load_library(settings.runbooks, Lexicon.of(policies.headings))
     signer = Signer(settings.secret_key, clock)
     async with (
         new_session() as session,

@@ -15,13 +15,21 @@ from typing import Any
 from responder.bootstrap import outside
 from responder.config import Settings, database_url, load_settings
 from responder.config.policies import load_policies
+from responder.core.defect import Defect
 from responder.core.incident import parse_incident_name
 from responder.errors import ResponderError
 from responder.integrations.links import Purpose, Signer
+from responder.integrations.prometheus import Prometheus
+from responder.integrations.session import new_session
 from responder.integrations.system_clock import SystemClock
 from responder.runbooks.explain import explain_json, explain_text
-from responder.runbooks.library import load_library
+from responder.runbooks.library import load_rules, read_each
+from responder.runbooks.lint import cannot_be_read, lint
+from responder.runbooks.lint.subject import Subject
+from responder.runbooks.report import FORMATS
+from responder.runbooks.sections import Lexicon
 from responder.stages import answer
+from responder.stages.check import ask_prometheus
 from responder.telemetry import configure_logging
 
 TOKEN_LASTS = timedelta(minutes=30)
@@ -66,6 +74,21 @@ def _parser() -> argparse.ArgumentParser:
         "--policies", type=Path, help="the folder of policies whose bindings give placeholders a value"
     )
     explain.add_argument("--format", choices=("text", "json"), default="text")
+    check = add(
+        "check",
+        "prove runbooks against rules: what disagrees, is dead, never ends, or would harm. Exit 0 clean, 1 findings, 2 cannot run",
+        _check,
+    )
+    check.add_argument("runbook", nargs="+", type=Path, help="a Markdown file, or a folder of them")
+    check.add_argument(
+        "--rules", nargs="+", type=Path, default=[], metavar="FILE",
+        help="Prometheus rule files or PrometheusRule manifests, or folders of them",
+    )  # fmt: skip
+    check.add_argument(
+        "--prometheus", metavar="URL", help="a live Prometheus, to find queries for series it never had"
+    )
+    check.add_argument("--policies", type=Path, help="the folder of policies: bindings, headings, people")
+    check.add_argument("--format", choices=sorted(FORMATS), default="text")
     ack = add("ack", "acknowledge an incident: the paging stops", _ack)
     ack.add_argument("incident", help="its name, such as INC-12")
     ack.add_argument(
@@ -106,15 +129,37 @@ def _work(_: argparse.Namespace) -> int:
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    bound: frozenset[str] = frozenset()
-    if arguments.policies:
-        bound = load_policies(arguments.policies, {}).bindings.declared()
-    library = load_library(arguments.runbook)
+    policies = load_policies(arguments.policies, {}) if arguments.policies else None
+    bound = policies.bindings.declared() if policies else frozenset[str]()
+    runbooks, unreadable = read_each(arguments.runbook, Lexicon.of(policies.headings) if policies else None)
+    for error in unreadable:
+        print(f"responder: {error}", file=sys.stderr)
     if arguments.format == "json":
-        print(json.dumps(explain_json(library.runbooks, bound=bound), indent=2, ensure_ascii=False))
+        print(json.dumps(explain_json(runbooks, bound=bound), indent=2, ensure_ascii=False))
     else:
-        print(explain_text(library.runbooks, bound=bound), end="")
+        print(explain_text(runbooks, bound=bound), end="")
     return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    policies = load_policies(arguments.policies, {}) if arguments.policies else None
+    runbooks, unreadable = read_each(arguments.runbook, Lexicon.of(policies.headings) if policies else None)
+    subject = Subject(
+        runbooks=runbooks,
+        files=load_rules(arguments.rules),
+        bound=policies.bindings.declared() if policies else frozenset(),
+        people=frozenset({*policies.on_call.roles, *policies.on_call.people}) if policies else frozenset(),
+    )
+    more, notes = asyncio.run(_ask(subject, arguments.prometheus)) if arguments.prometheus else ((), ())
+    more = [*more, *map(cannot_be_read, unreadable)]
+    report = lint(subject, today=SystemClock().now().date(), more=more, notes=notes)
+    print(FORMATS[arguments.format](report, subject), end="")
+    return 1 if report.defects else 0
+
+
+async def _ask(subject: Subject, url: str) -> tuple[Sequence[Defect], tuple[str, ...]]:
+    async with new_session() as session:
+        return await ask_prometheus(subject, Prometheus(session, url.rstrip("/")))
 
 
 def _ack(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from responder.core.binding import Binding, Bindings
+from responder.core.effect import Role
 from responder.core.escalation import EscalationPolicy, EscalationStep
 from responder.core.incident import Severity
 from responder.core.policies import HttpPolicy, Policies, RemediationPolicy
@@ -37,6 +38,7 @@ def load_policies(directory: Path, environ: Mapping[str, str]) -> Policies:
         status_page=_status_page(_read(directory / "status_page.toml")),
         remediation=_remediation(remediation),
         restricted_alerts=frozenset(remediation.texts("restricted_alerts", default=[])),
+        headings=_headings(directory / "headings.toml"),
     )
 
 
@@ -113,6 +115,21 @@ def _read(path: Path) -> _Table:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
+
+
+# The roles that a heading may give. The others are the program's own.
+_HEADINGS = (
+    Role.MEANING, Role.IMPACT, Role.SYMPTOMS, Role.DIAGNOSIS, Role.REMEDIATION, Role.PREVENTION, Role.ESCALATION,
+    Role.PROCESS, Role.CONTACTS, Role.TEMPLATES, Role.RESOURCES,
+)  # fmt: skip
+
+
+def _headings(path: Path) -> dict[Role, tuple[str, ...]]:
+    """A team's own headings; the file may be missing, since the built-in ones go a long way."""
+    if not path.exists():
+        return {}
+    table = _read(path).only("headings").table("headings").only(*_HEADINGS)
+    return {role: tuple(table.texts(role)) for role in _HEADINGS if role in table.body}
 
 
 def _people(file: _Table) -> OnCall:

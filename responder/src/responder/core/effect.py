@@ -40,6 +40,14 @@ class Role(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Trait(StrEnum):
+    """What else is to be known of a command: that it never ends, waits for a person, or only makes files of its own."""
+
+    ENDLESS = "endless"
+    INTERACTIVE = "interactive"
+    SCRATCH = "scratch"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
     """One query, command or request. `bounded` says that it ends by itself with a limited answer.
@@ -53,6 +61,7 @@ class Statement:
     bounded: bool
     reason: str
     rewrite: str | None = None
+    trait: Trait | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

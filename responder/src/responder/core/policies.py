@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from responder.core.binding import Bindings
+from responder.core.effect import Role
 from responder.core.escalation import EscalationPolicy
 from responder.core.incident import Severity
 from responder.core.schedule import OnCall
@@ -36,7 +37,7 @@ class HttpPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
-    """`logs` maps the path that a runbook names to the file that may be read for it."""
+    """`logs` maps the path that a runbook names to the file that may be read for it; `headings` are a team's own words."""
 
     on_call: OnCall
     escalation: tuple[EscalationPolicy, ...]
@@ -46,6 +47,7 @@ class Policies:
     status_page: StatusPage
     remediation: RemediationPolicy
     restricted_alerts: frozenset[str]
+    headings: Mapping[Role, tuple[str, ...]]
 
     def escalation_for(self, severity: Severity) -> EscalationPolicy:
         """The first policy that covers `severity`. Raises NotFound; loading refuses policies that leave one out."""

@@ -1,9 +1,10 @@
-"""Prometheus: instant queries. Does not know range queries, nor any other API of it."""
+"""Prometheus: instant queries, and what it knows of a metric. Does not know range queries."""
 
 from __future__ import annotations
 
 import math
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
@@ -44,3 +45,23 @@ class Prometheus:
             case kind:
                 raise SourceRefused(f"the query gives a {kind}; an instant vector or a number is needed")
         return [sample for sample in samples if not math.isnan(sample.value)]
+
+    async def labels_of(self, metric: str, *, timeout: timedelta) -> frozenset[str]:
+        """The names of the labels that a metric has had as far back as Prometheus remembers; none if it never had it."""
+        return frozenset(await self._names("/api/v1/labels", metric, timeout=timeout))
+
+    async def edges_of(self, metric: str, *, timeout: timedelta) -> tuple[float, ...]:
+        """The upper edges of a histogram's buckets, infinity included. Raises SourceError."""
+        values = await self._names("/api/v1/label/le/values", metric, timeout=timeout)
+        return tuple(sorted(float(value) for value in values))
+
+    async def _names(self, path: str, metric: str, *, timeout: timedelta) -> list[str]:
+        query = urlencode({"match[]": f'{{__name__="{metric}"}}'})
+        answer = await request(
+            self._session, "GET", f"{self._base_url}{path}?{query}", body=None, headers={}, timeout=timeout,
+            what="Prometheus",
+        )  # fmt: skip
+        if answer.status != 200 or answer.body is None:
+            raise SourceUnavailable(f"Prometheus answers {answer.status} to {path}")
+        names: list[Any] = answer.body["data"]
+        return [str(name) for name in names]

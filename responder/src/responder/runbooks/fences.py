@@ -21,9 +21,11 @@ LANGUAGES = {
     "logql": Kind.LOGQL,
     **dict.fromkeys(("text", "txt", "plain", "plaintext", "output", "log", "markdown", "md"), Kind.TEXT),
 }
-_PROMPT = re.compile(r"^\s*(?:\$|%|>|#)\s+(?=\S)")
+_PROMPTED = re.compile(r"^\s*\$\s+(?=\S)")
 _SQL = re.compile(
-    r"^\s*(select|with|insert|update|delete|create|drop|alter|explain|show|vacuum)\b", re.IGNORECASE
+    r"^\s*(?:select\s|with\s+\w+\s+as\b|insert\s+into\b|update\s+[\w.\"]+\s+set\b|delete\s+from\b|drop\s+(?:table|index)\b"
+    r"|create\s+(?:table|index|policy|extension|view|role|user)\b|alter\s+(?:table|role|system)\b|explain\s|vacuum\b)",
+    re.IGNORECASE,
 )
 _VERBS = re.compile(
     r"^\s*(?:\$\s+)?(kubectl|oc|curl|grep|tail|cat|ssh|sudo|systemctl|journalctl|docker|psql|redis-cli|git|ps|df|helm)\b"
@@ -36,7 +38,7 @@ def fence(*, key: str, info: str, text: str, line: int, end_line: int) -> Action
     kind = LANGUAGES.get(language)
     guessed = not language
     if kind is None:
-        kind = _sniff(text) if guessed else Kind.CODE
+        kind = sniffed(text) if guessed else Kind.CODE
     return _action(
         key=key, kind=kind, language=language, text=text, line=line, end_line=end_line, guessed=guessed
     )
@@ -109,6 +111,10 @@ def _statements(kind: Kind, text: str, line: int) -> list[Statement]:
 
 def _queries(text: str, line: int) -> list[tuple[str, int]]:
     """Queries apart by blank lines; a block that does not parse whole is taken line by line. Comments are no queries."""
+    if any(_PROMPTED.match(row) for row in text.splitlines()):
+        # A prompt before a query: the rest is its answer.
+        rows = list(enumerate(text.splitlines(), start=line))
+        return [(_PROMPTED.sub("", row).strip(), n) for n, row in rows if _PROMPTED.match(row)]
     blocks: list[tuple[str, int]] = []
     for block, at in _blocks(text, line):
         kept = [
@@ -169,7 +175,7 @@ def _sql(text: str, line: int) -> list[tuple[str, int]]:
 def _commands(text: str, line: int) -> list[tuple[str, int]]:
     """A command a line; a backslash at the end goes on. Where there are prompts, only they are commands, the rest is output."""
     rows = list(enumerate(text.splitlines(), start=line))
-    prompted = any(re.match(r"^\s*\$\s+\S", row) for _, row in rows)
+    prompted = any(_PROMPTED.match(row) for _, row in rows)
     commands: list[tuple[str, int]] = []
     going_on = False
     for number, row in rows:
@@ -179,17 +185,17 @@ def _commands(text: str, line: int) -> list[tuple[str, int]]:
         elif not bare or (bare.startswith("#") and not prompted):
             continue
         elif prompted:
-            if not re.match(r"^\s*\$\s+\S", row):
+            if not _PROMPTED.match(row):
                 continue
-            commands.append((re.sub(r"^\s*\$\s+", "", row).strip(), number))
+            commands.append((_PROMPTED.sub("", row).strip(), number))
         else:
             commands.append((bare, number))
         going_on = bare.endswith("\\")
     return [(re.sub(r"\\\n", " ", command), number) for command, number in commands]
 
 
-def _sniff(text: str) -> Kind:
-    """The language of a fence that names none: only for showing it well, since a guess is never run."""
+def sniffed(text: str) -> Kind:
+    """The language that a text looks like: for showing it well, since a guess is never run."""
     first = next((row for row in text.splitlines() if row.strip() and not row.lstrip().startswith("#")), "")
     if _SQL.match(first):
         return Kind.SQL

@@ -8,10 +8,15 @@ from pathlib import Path
 
 from responder.core.alert import Alert
 from responder.core.incident import Severity
+from responder.core.rule import RuleFile
 from responder.core.runbook import AlertEntry, ProcessStage, Runbook
 from responder.core.status_page import UpdateState, templates_from
 from responder.errors import RunbookError
 from responder.runbooks.reader import read_runbook
+from responder.runbooks.rules import read_rules
+from responder.runbooks.sections import Lexicon
+
+_MARKDOWN = (".md", ".markdown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,17 +69,42 @@ class Library:
         return next((runbook.process for runbook in self.runbooks if runbook.process), ())
 
 
-def load_library(paths: Sequence[Path]) -> Library:
+def load_library(paths: Sequence[Path], lexicon: Lexicon | None = None) -> Library:
     """Reads files, and folders of *.md. Raises RunbookError."""
-    return Library(runbooks=tuple(read_runbook(path) for path in _files(paths)))
+    return Library(runbooks=tuple(read_runbook(path, lexicon) for path in _files(paths, _MARKDOWN)))
 
 
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
+def read_each(
+    paths: Sequence[Path], lexicon: Lexicon | None = None
+) -> tuple[tuple[Runbook, ...], tuple[RunbookError, ...]]:
+    """As `load_library`, but what cannot be read in a folder is returned beside the rest. Raises for a file asked for by name."""
+    runbooks: list[Runbook] = []
+    errors: list[RunbookError] = []
     for path in paths:
-        if path.is_dir():
-            found = sorted(path.rglob("*.md"))
-            if not found:
-                raise RunbookError("the folder holds no *.md file", path=str(path))
-            yield from found
-        else:
+        for file in _files([path], _MARKDOWN):
+            try:
+                runbooks.append(read_runbook(file, lexicon))
+            except RunbookError as error:
+                if file == path:
+                    raise
+                errors.append(error)
+    return tuple(runbooks), tuple(errors)
+
+
+def load_rules(paths: Sequence[Path]) -> tuple[RuleFile, ...]:
+    """Reads rule files and manifests, and folders of them. Raises RunbookError."""
+    return tuple(read_rules(path) for path in _files(paths, (".rules.yml", ".rules.yaml", ".yml", ".yaml")))
+
+
+def _files(paths: Sequence[Path], suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """Of a folder, the files with the first of the suffixes that any of them has, in order of their names."""
+    for path in paths:
+        if not path.is_dir():
             yield path
+            continue
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        named = ([file for file in files if file.name.endswith(suffix)] for suffix in suffixes)
+        found = next(filter(None, named), list[Path]())
+        if not found:
+            raise RunbookError(f"the folder holds no *{suffixes[0]} file", path=str(path))
+        yield from found

@@ -25,11 +25,14 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 # What only looks like a placeholder: a language's own use of the sign.
 _OWN_USE: dict[Kind, tuple[str, ...]] = {
-    Kind.PROMQL: ("$", "<", "{", "["),
-    Kind.LOGQL: ("$", "<", "{", "["),
-    Kind.SQL: ("<", "{", "["),
+    Kind.PROMQL: ("{", "["),
+    Kind.LOGQL: ("{", "["),
+    Kind.SQL: ("{", "["),
     Kind.SHELL: ("[",),
 }
+# Languages that compare with < and >: there, only one word in angles, where a value can stand, is a placeholder.
+_COMPARING = frozenset({Kind.PROMQL, Kind.LOGQL, Kind.SQL})
+_IN_ANGLES = re.compile(r"(?:(?<=['\"=(,])|(?<=[=(,] ))<[A-Za-z][\w.:-]*>")
 
 
 def find(text: str, *, language: Kind) -> tuple[Placeholder, ...]:
@@ -40,6 +43,12 @@ def find(text: str, *, language: Kind) -> tuple[Placeholder, ...]:
     for pattern, name in _FORMS:
         for match in pattern.finditer(text):
             if own_use and match[0].startswith(own_use) and not match[0].startswith("{{"):
+                continue
+            if (
+                language in _COMPARING
+                and match[0].startswith("<")
+                and not _IN_ANGLES.match(text, match.start())
+            ):
                 continue
             if language is Kind.PROMQL and match[0].isupper():
                 continue

@@ -9,11 +9,9 @@ from pathlib import Path
 
 from responder.core.effect import Role
 from responder.core.runbook import (
-    AlertEntry,
     Contact,
     Link,
     Meta,
-    Problem,
     ProcessStage,
     Runbook,
     Template,
@@ -87,7 +85,7 @@ def parse_runbook(text: str, *, path: str, lexicon: Lexicon | None = None) -> Ru
         templates=tuple(_templates(root)),
         links=tuple(_links(root)),
         unknown=tuple(_unknown(text, covered)),
-        problems=tuple(sorted([*problems, *_wrong_fences(found)], key=lambda problem: problem.line)),
+        problems=tuple(sorted(problems, key=lambda problem: problem.line)),
         understood=_share(text, covered),
     )
 
@@ -95,6 +93,25 @@ def parse_runbook(text: str, *, path: str, lexicon: Lexicon | None = None) -> Ru
 def _title(root: Section, path: str) -> str:
     first = next((section for section in root.walk() if section.level == 1), None)
     return first.title if first else Path(path).stem
+
+
+_HTML_ANCHOR = re.compile(r"<\w+[^>]*\s(?:id|name)=[\"']([^\"']+)[\"']")
+
+
+def anchors_of(text: str) -> frozenset[str]:
+    """Every anchor that a link may mean, in lower case: headings by GitHub's rule, explicit ids, HTML anchors."""
+    front = _FRONT_MATTER.match(text)
+    root, _ = outline(text[front.end() :] if front else text)
+    headings = {section.slug.lower() for section in root.walk() if section.slug}
+    return frozenset(headings | {name.lower() for name in _HTML_ANCHOR.findall(text)})
+
+
+def read_anchors(path: Path) -> frozenset[str] | None:
+    """The anchors of a file that is linked to; None for one that cannot be read, which is no fault of the link."""
+    try:
+        return anchors_of(_decode(path.read_bytes()[:SIZE_LIMIT], path))
+    except (OSError, RunbookError):
+        return None
 
 
 _FACT = re.compile(
@@ -180,16 +197,6 @@ def _links(root: Section) -> Iterator[Link]:
         for found in _INLINE_LINK.finditer(block.text):
             line = block.line + block.text.count("\n", 0, found.start())
             yield Link(text=found[1], target=found[2], line=line)
-
-
-def _wrong_fences(found: Sequence[AlertEntry]) -> Iterator[Problem]:
-    """Fences in a diagnosis whose language their text contradicts."""
-    for entry in found:
-        for step in entry.steps:
-            for action in step.actions:
-                for statement in action.statements:
-                    if "does not parse" in statement.reason:
-                        yield Problem(line=statement.line, message=statement.reason)
 
 
 def _covered(root: Section, found: Sequence[Section], *, front_lines: int) -> set[int]:

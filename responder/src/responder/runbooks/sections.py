@@ -75,7 +75,7 @@ _CLOSING_HASHES = re.compile(r"\s+#+\s*$")
 class Lexicon:
     """The built-in headings and a team's own, by their words in lower case."""
 
-    own: Mapping[str, Role] = field(default_factory=dict[str, Role])
+    own: Mapping[str, Role] = field(default_factory=dict[str, Role], hash=False)
 
     @classmethod
     def of(cls, headings: Mapping[Role, tuple[str, ...]]) -> Lexicon:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 
 from responder.core.effect import Effect, Statement
 from responder.core.runbook import Kind
+from responder.runbooks.effects.logql import logql
 from responder.runbooks.effects.promql import promql
 from responder.runbooks.effects.shell import shell
 from responder.runbooks.effects.sql import sql
 
 JUDGES: Mapping[Kind, Callable[[str, int], Statement]] = {
     Kind.PROMQL: promql,
+    Kind.LOGQL: logql,
     Kind.SQL: sql,
     Kind.SHELL: shell,
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from responder.core.effect import Effect
+from responder.core.effect import Effect, Trait
 
 # What a command that follows for ever is cut to, where it can be: enough to see what happens now.
 ROWS = 500
@@ -20,6 +21,7 @@ class Judged:
     bounded: bool
     reason: str
     rewrite: tuple[str, ...] | None = None
+    trait: Trait | None = None
 
 
 Judge = Callable[[Sequence[str]], Judged]
@@ -36,7 +38,18 @@ def unknown(reason: str) -> Judged:
 
 
 def endless(reason: str, *rewrite: str) -> Judged:
-    return Judged(effect=Effect.READ, bounded=False, reason=reason, rewrite=rewrite or None)
+    return Judged(
+        effect=Effect.READ, bounded=False, reason=reason, rewrite=rewrite or None, trait=Trait.ENDLESS
+    )
+
+
+def interactive(reason: str) -> Judged:
+    return Judged(effect=Effect.UNKNOWN, bounded=False, reason=reason, trait=Trait.INTERACTIVE)
+
+
+def scratch(reason: str) -> Judged:
+    """Changes files, but mostly those of whoever investigates."""
+    return Judged(effect=Effect.MUTATE, bounded=True, reason=reason, trait=Trait.SCRATCH)
 
 
 def judge_command(words: Sequence[str]) -> Judged:
@@ -52,7 +65,9 @@ def judge_command(words: Sequence[str]) -> Judged:
     if name in _RULES:
         return _RULES[name](arguments)
     if name in _INTERACTIVE:
-        return unknown(f"{name} is interactive: it waits for a person")
+        return interactive(f"{name} is interactive: it waits for a person")
+    if name in _SCRATCH:
+        return scratch(f"{name} writes files")
     if name in _MUTATING:
         return changes(f"{name} changes things")
     if name in _FREE:
@@ -78,11 +93,14 @@ _INTERACTIVE = frozenset({
     "mongo", "mongosh", "gdb", "visudo", "passwd", "ftp", "sftp", "iotop", "k9s",
 })  # fmt: skip
 
+_SCRATCH = frozenset({
+    "cp", "mkdir", "touch", "tee", "wget", "tar", "unzip", "gzip", "gunzip", "scp", "rsync", "pg_dump",
+})  # fmt: skip
 _MUTATING = frozenset({
-    "rm", "mv", "cp", "kill", "pkill", "killall", "chmod", "chown", "mkdir", "rmdir", "touch", "tee", "dd", "reboot", "shutdown",
-    "service", "apt", "apt-get", "yum", "dnf", "npm", "pip", "truncate", "ln", "mount", "umount", "iptables", "sysctl", "crontab",
-    "terraform", "ansible-playbook", "make", "rsync", "scp", "wget", "tar", "unzip", "gzip", "gunzip", "mkfs", "fsck", "useradd",
-    "usermod", "swapoff", "swapon", "logrotate", "pg_dump", "pg_restore", "createdb", "dropdb", "patch", "install",
+    "rm", "mv", "kill", "pkill", "killall", "chmod", "chown", "rmdir", "dd", "reboot", "shutdown", "service", "apt", "apt-get",
+    "yum", "dnf", "npm", "pip", "truncate", "ln", "mount", "umount", "sysctl", "crontab", "terraform", "make",
+    "ansible-playbook", "mkfs", "fsck", "useradd", "usermod", "swapoff", "swapon", "logrotate", "pg_restore", "createdb",
+    "dropdb", "patch", "install",
 })  # fmt: skip
 
 
@@ -126,7 +144,7 @@ def _curl(arguments: Sequence[str]) -> Judged:
             return changes(f"curl {word} sends data")
         writes = word.startswith(_CURL_WRITES) or set(found) & set("oOKcDJ")
         if writes and not (_names_output(word, found) and arguments[position + 1 :][:1] == ["/dev/null"]):
-            return changes(f"curl {word} writes a file")
+            return scratch(f"curl {word} writes a file")
         if "X" in found or word.startswith("--request"):
             attached = word.partition("=")[2] if word.startswith("--") else word.partition("X")[2]
             method = attached or next(iter(arguments[position + 1 :]), "")
@@ -246,12 +264,16 @@ def _top(arguments: Sequence[str]) -> Judged:
     return endless("top is interactive and never ends", "top", "-b", "-n", "1")
 
 
-def _verbs(name: str, reads: frozenset[str], *, valued: frozenset[str] = frozenset()) -> Judge:
+def _verbs(
+    name: str, reads: frozenset[str], writes: frozenset[str], *, valued: frozenset[str] = frozenset()
+) -> Judge:
     def judge(arguments: Sequence[str]) -> Judged:
         words = positionals(arguments, valued)
         verb = words[0].lower() if words else ""
-        if verb not in reads or any(w.startswith("--output") for w in arguments):
-            return changes(f"{name} {verb} may change things".replace("  ", " "))
+        if verb in writes or any(w.startswith("--output") for w in arguments):
+            return changes(f"{name} {verb} changes things")
+        if verb not in reads:
+            return unknown(f"{name} {verb} is not known to read only")
         if any(w in {"-f", "--follow"} for w in arguments):
             kept = _without(arguments, "-f", "--follow")
             return endless(
@@ -286,7 +308,7 @@ def _redis(arguments: Sequence[str]) -> Judged:
     if any(word in {"--bigkeys", "--memkeys", "--hotkeys"} for word in arguments):
         return READS
     if not words:
-        return unknown("redis-cli without a command is interactive: it waits for a person")
+        return interactive("redis-cli without a command is interactive: it waits for a person")
     verb = words[0].lower()
     if verb in {"monitor", "subscribe", "psubscribe"}:
         return endless(f"redis-cli {verb} never ends")
@@ -307,6 +329,8 @@ def _redis(arguments: Sequence[str]) -> Judged:
             "history",
         }
         return READS if reads else unknown(f"redis-cli {verb} {second} is not known to read only")
+    if verb in _REDIS_CHANGES:
+        return changes(f"redis-cli {verb} changes data")
     return READS if verb in _REDIS_READS else unknown(f"redis-cli {verb} is not known to read only")
 
 
@@ -331,6 +355,15 @@ _KUBECTL_SECOND = {
     "adm": frozenset({"top", "node-logs", "release"}),
     "image": frozenset({"info"}),
 }
+_KUBECTL_CHANGES = frozenset({
+    "delete", "apply", "create", "patch", "replace", "scale", "autoscale", "set", "label", "annotate", "taint", "drain", "cordon",
+    "uncordon", "expose", "run", "new-app", "start-build", "cancel-build", "tag", "import-image", "policy",
+})  # fmt: skip
+_KUBECTL_CHANGES_SECOND = frozenset({
+    ("rollout", "restart"), ("rollout", "undo"), ("rollout", "pause"), ("rollout", "resume"), ("adm", "drain"),
+    ("adm", "cordon"), ("adm", "uncordon"), ("adm", "taint"), ("adm", "policy"), ("adm", "prune"),
+    ("adm", "certificate"), ("certificate", "approve"), ("certificate", "deny"),
+})  # fmt: skip
 _KUBECTL_VALUED = frozenset({
     "-n", "--namespace", "--context", "--kubeconfig", "--cluster", "--user", "-l", "--selector", "-c", "--container", "--as",
     "-s", "--server", "--token", "--request-timeout", "-o", "--output", "--field-selector", "--since", "--tail", "--sort-by",
@@ -338,22 +371,24 @@ _KUBECTL_VALUED = frozenset({
 })  # fmt: skip
 
 
-def _kubectl(arguments: Sequence[str]) -> Judged:
+def _kubectl(arguments: Sequence[str], name: str = "kubectl") -> Judged:
     command, _, inner = _split_inner(arguments)
     words = positionals(command, _KUBECTL_VALUED)
     verb = words[0] if words else ""
     if verb in {"rsh", "edit", "attach", "port-forward", "proxy", "debug"}:
-        return unknown(f"kubectl {verb} is interactive or goes on for ever: it waits for a person")
+        return interactive(f"{name} {verb} is interactive or goes on for ever: it waits for a person")
     if verb == "exec":
         return _exec(command, inner, words)
     second = words[1] if len(words) > 1 else ""
     if verb == "rollout" and second == "status":
-        return endless("kubectl rollout status waits until the rollout ends")
+        return endless(f"{name} rollout status waits until the rollout ends")
     reads = verb in _KUBECTL_READS or second in _KUBECTL_SECOND.get(verb, frozenset())
+    if verb in _KUBECTL_CHANGES or (verb, second) in _KUBECTL_CHANGES_SECOND:
+        return changes(f"{name} {verb} changes the cluster")
     if not reads:
-        return changes(f"kubectl {verb} may change the cluster")
+        return unknown(f"{name} {verb} {second} is not known to read only")
     if _follows(command, flags="f" if verb == "logs" else "w", valued="nlcoLs"):
-        return _bounded_kubectl(verb, arguments)
+        return _bounded_kubectl(name, verb, arguments)
     if _prints_a_secret(verb, second, command):
         return unknown("prints a secret, which does not belong into the evidence")
     return READS
@@ -371,10 +406,10 @@ def _prints_a_secret(verb: str, second: str, command: Sequence[str]) -> bool:
     )
 
 
-def _bounded_kubectl(verb: str, arguments: Sequence[str]) -> Judged:
+def _bounded_kubectl(name: str, verb: str, arguments: Sequence[str]) -> Judged:
     kept = _without(arguments, "-f", "--follow", "-w", "--watch", "--watch-only")
     tail = [f"--tail={ROWS}"] if verb == "logs" and not any(w.startswith("--tail") for w in kept) else []
-    return endless(f"kubectl {verb} follows and never ends", "kubectl", *kept, *tail)
+    return endless(f"{name} {verb} follows and never ends", name, *kept, *tail)
 
 
 def _split_inner(arguments: Sequence[str]) -> tuple[list[str], bool, list[str]]:
@@ -388,7 +423,7 @@ def _split_inner(arguments: Sequence[str]) -> tuple[list[str], bool, list[str]]:
 def _exec(command: Sequence[str], inner: Sequence[str], words: Sequence[str]) -> Judged:
     """A command inside a container is judged as one here, unless it has a terminal."""
     if any("t" in letters(word, valued="nc") or word in {"--tty", "--stdin"} for word in command):
-        return unknown("kubectl exec with a terminal is interactive: it waits for a person")
+        return interactive("kubectl exec with a terminal is interactive: it waits for a person")
     started = inner or words[2:]
     judged = judge_command(started)
     if judged.effect is Effect.READ and judged.bounded:
@@ -400,6 +435,10 @@ _REDIS_READS = frozenset({
     "ping", "info", "dbsize", "llen", "get", "ttl", "type", "exists", "zcard", "scard", "hlen", "strlen", "pttl", "mget",
     "lrange", "time", "hget", "hgetall", "zrange", "smembers", "scan", "xlen", "lastsave", "role",
 })  # fmt: skip
+_REDIS_CHANGES = frozenset({
+    "flushall", "flushdb", "del", "unlink", "set", "expire", "rename", "shutdown", "debug", "migrate", "failover", "replicaof",
+    "slaveof", "lpush", "rpush", "hset", "hdel", "ltrim", "save", "bgsave", "bgrewriteaof",
+})  # fmt: skip
 _SYSTEMCTL_READS = frozenset({
     "status", "is-active", "is-enabled", "is-failed", "list-units", "show", "cat", "list-timers", "list-unit-files",
 })  # fmt: skip
@@ -409,7 +448,30 @@ _GIT_READS = frozenset(
 _DOCKER_READS = frozenset(
     {"ps", "images", "inspect", "logs", "version", "info", "top", "port", "stats", "history"}
 )
+_SYSTEMCTL_WRITES = frozenset({
+    "start", "stop", "restart", "reload", "enable", "disable", "mask", "unmask", "kill", "daemon-reload", "isolate",
+    "reset-failed", "try-restart", "reload-or-restart", "edit", "set-property", "reboot", "poweroff",
+})  # fmt: skip
+_GIT_WRITES = frozenset({
+    "push", "commit", "reset", "checkout", "merge", "rebase", "revert", "clean", "pull", "clone", "switch", "restore",
+    "cherry-pick", "apply", "am", "rm", "mv", "gc", "stash",
+})  # fmt: skip
+_DOCKER_WRITES = frozenset({
+    "rm", "rmi", "stop", "start", "restart", "kill", "run", "push", "build", "prune", "compose", "update", "pause",
+    "unpause", "create", "load", "import", "tag", "rename",
+})  # fmt: skip
+_HELM_WRITES = frozenset({"install", "upgrade", "uninstall", "delete", "rollback"})
 _HELM_READS = frozenset({"list", "ls", "status", "history", "get", "version", "show", "search"})
+
+
+def _iptables(arguments: Sequence[str]) -> Judged:
+    found = set("".join(letters(word, valued="tjpsdAICDRNXPFZE") for word in arguments))
+    listing = found & set("LS") or any(word.startswith("--list") for word in arguments)
+    return (
+        READS
+        if listing and not found & set("ADIRFZNXPE")
+        else changes("iptables changes the network's rules")
+    )
 
 
 def _ip(arguments: Sequence[str]) -> Judged:
@@ -430,6 +492,8 @@ _RULES: Mapping[str, Judge] = {
     "file": _unless("-C", "--compile"),
     "dmesg": _dmesg,
     "ip": _ip,
+    "iptables": _iptables,
+    "ip6tables": _iptables,
     "free": _repeating("free", "-s", "--seconds", words=False),
     "vmstat": _repeating("vmstat", words=True),
     "iostat": _repeating("iostat", words=True),
@@ -442,12 +506,16 @@ _RULES: Mapping[str, Judge] = {
     "top": _top,
     "journalctl": _journalctl,
     "kubectl": _kubectl,
-    "oc": _kubectl,
-    "systemctl": _verbs("systemctl", _SYSTEMCTL_READS, valued=frozenset({"-n", "--lines", "-t", "-p"})),
-    "git": _verbs("git", _GIT_READS, valued=frozenset({"-C"})),
-    "docker": _verbs("docker", _DOCKER_READS, valued=frozenset({"-H", "--context"})),
-    "podman": _verbs("podman", _DOCKER_READS),
-    "helm": _verbs("helm", _HELM_READS, valued=frozenset({"-n", "--namespace", "--kube-context"})),
+    "oc": partial(_kubectl, name="oc"),
+    "systemctl": _verbs(
+        "systemctl", _SYSTEMCTL_READS, _SYSTEMCTL_WRITES, valued=frozenset({"-n", "--lines", "-t", "-p"})
+    ),
+    "git": _verbs("git", _GIT_READS, _GIT_WRITES, valued=frozenset({"-C"})),
+    "docker": _verbs("docker", _DOCKER_READS, _DOCKER_WRITES, valued=frozenset({"-H", "--context"})),
+    "podman": _verbs("podman", _DOCKER_READS, _DOCKER_WRITES),
+    "helm": _verbs(
+        "helm", _HELM_READS, _HELM_WRITES, valued=frozenset({"-n", "--namespace", "--kube-context"})
+    ),
     "redis-cli": _redis,
     "psql": _opaque("psql runs what it is given: write it as a sql block, which is judged"),
     "sudo": _opaque("sudo raises privileges"),

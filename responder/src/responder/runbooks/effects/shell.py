@@ -65,6 +65,7 @@ def _statement(text: str, line: int, judged: Judged, rewrite: str | None = None)
         bounded=judged.bounded,
         reason=judged.reason,
         rewrite=rewrite,
+        trait=judged.trait,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import sqlglot
 from sqlglot import exp
@@ -25,6 +26,13 @@ READING = frozenset({
     "row_number", "rank", "dense_rank", "lag", "lead", "to_char", "obj_description", "has_table_privilege", "pg_get_userbyid",
     "timezone",
 })  # fmt: skip
+
+# Functions that change something although they stand in a SELECT. Of all others nothing is known: they are no reads either.
+CHANGING = re.compile(
+    r"^(?:pg_(?:terminate|cancel)_backend|pg_reload_conf|pg_rotate_logfile|pg_advisory_\w+|pg_try_advisory_\w+|pg_switch_wal"
+    r"|pg_promote|pg_create_\w+|pg_drop_\w+|pg_stat_reset\w*|pg_stat_statements_reset|pg_notify|pg_logical_emit_message"
+    r"|pg_wal_replay_(?:pause|resume)|pg_import_system_collations|pg_file_\w+|setval|nextval|set_config|lo_\w+|dblink\w*)$"
+)
 
 _WRITING = (
     exp.Insert,
@@ -65,8 +73,10 @@ def sql(text: str, line: int) -> Statement:
         return verdict(Effect.MUTATE, "FOR UPDATE locks rows")
     for function in tree.find_all(exp.Anonymous):
         name = function.name.lower()
+        if CHANGING.match(name):
+            return verdict(Effect.MUTATE, f"{name}() changes things, although it stands in a SELECT")
         if name not in READING or function.find_ancestor(exp.Dot) is not None:
-            return verdict(Effect.MUTATE, f"{name}() is not a function known to read only")
+            return verdict(Effect.UNKNOWN, f"{name}() is not a function known to read only")
     if _one_row(tree) or tree.args.get("limit") is not None:
         return verdict(Effect.READ, "a SELECT of tables and reading functions", bounded=True)
     rewrite = f"{text.rstrip().rstrip(';')}\nLIMIT 500"

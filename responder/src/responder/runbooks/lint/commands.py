@@ -1,0 +1,66 @@
+"""Family 6: commands that never end, wait for a person, or hang. 7: actions in a diagnosis that change things."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from responder.core.defect import Defect, Weight
+from responder.core.effect import Effect, Role, Statement, Trait
+from responder.core.runbook import Kind
+from responder.runbooks.lint.subject import Place, Subject
+
+_TIMES_OUT = re.compile(r"(?:^|\s)(?:-m\s*\d|--max-time|--connect-timeout|timeout\s)")
+
+
+def check(subject: Subject) -> Iterator[Defect]:
+    for place in subject.places(Role.DIAGNOSIS):
+        for statement in place.action.statements:
+            if defect := _unending(place, statement) or _changing(place, statement):
+                yield defect
+    for place in subject.places(Role.DIAGNOSIS, Role.REMEDIATION):
+        yield from _hanging(place)
+
+
+def _unending(place: Place, statement: Statement) -> Defect | None:
+    if statement.trait is Trait.INTERACTIVE:
+        return _defect(
+            place, statement, "command/interactive", Weight.WARNING,
+            f"{statement.reason}. Write a command that ends by itself.",
+        )  # fmt: skip
+    if statement.trait is Trait.ENDLESS:
+        offer = f" Bounded: {statement.rewrite}" if statement.rewrite else " Give it an end."
+        return _defect(place, statement, "command/unbounded", Weight.WARNING, f"{statement.reason}.{offer}")
+    return None
+
+
+def _changing(place: Place, statement: Statement) -> Defect | None:
+    if statement.effect is not Effect.MUTATE or statement.trait is Trait.SCRATCH:
+        return None
+    if place.action.kind is Kind.SHELL and place.action.guessed and not statement.text:
+        return None
+    message = f"an investigation only looks, and {statement.reason}. Move it under the remedies, where it waits for a person."
+    return _defect(place, statement, "diagnosis/mutates", Weight.ERROR, message)
+
+
+def _hanging(place: Place) -> Iterator[Defect]:
+    """One finding for a fence: the cure is the same for all its lines."""
+    if place.action.kind is not Kind.SHELL:
+        return
+    curls = [
+        s for s in place.action.statements if re.match(r"^curl\b", s.text) and not _TIMES_OUT.search(s.text)
+    ]
+    if curls:
+        message = "curl waits for ever when nothing answers, which is when it is needed. Add --max-time 10."
+        yield _defect(place, curls[0], "command/no-timeout", Weight.WARNING, message)
+
+
+def _defect(place: Place, statement: Statement, rule: str, weight: Weight, message: str) -> Defect:
+    return Defect(
+        rule=rule,
+        weight=weight,
+        file=place.runbook.path,
+        line=statement.line,
+        message=message,
+        runbook_says=statement.text,
+    )

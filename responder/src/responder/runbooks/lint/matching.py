@@ -1,0 +1,44 @@
+"""Family 1: alerts without an entry, entries without an alert."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from responder.core.defect import Defect, Weight
+from responder.runbooks.expressions import parsed, selectors
+from responder.runbooks.lint.subject import Subject
+
+
+def check(subject: Subject) -> Iterator[Defect]:
+    """Only where there are rules to compare with."""
+    if not subject.files:
+        return
+    told: set[str] = set()
+    for rule in subject.rules:
+        if subject.entry_of(rule) is None and rule.name not in told and not _always_fires(rule.expr):
+            told.add(rule.name)
+            yield Defect(
+                rule="alert/no-entry",
+                weight=Weight.ERROR,
+                file=rule.file,
+                line=rule.line,
+                message=f"{rule.name} can page, and no runbook says what to do. Write its section.",
+                rule_says=rule.expr,
+            )
+    names = {rule.name.lower() for rule in subject.rules}
+    for runbook, entry in subject.entries:
+        if entry.names and not subject.rules_of(entry) and not names & {n.lower() for n in entry.names}:
+            yield Defect(
+                rule="alert/no-rule",
+                weight=Weight.ERROR,
+                file=runbook.path,
+                line=entry.line,
+                message=f"No rule fires {', '.join(entry.names)}: nobody will be sent here. Write the rule, or mend the name.",
+                runbook_says=", ".join(entry.names),
+            )
+
+
+def _always_fires(expr: str) -> bool:
+    """A watchdog: what it says is that the chain of alerts works, so it has nothing to be done about."""
+    tree = parsed(expr)
+    return tree is not None and not any(True for _ in selectors(tree))

@@ -1,0 +1,92 @@
+"""What is checked: runbooks and rules together, and which entry is about which rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from responder.core.effect import Role
+from responder.core.rule import AlertRule, RuleFile
+from responder.core.runbook import Action, AlertEntry, Runbook
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """An action where it stands: in which entry, under which role, with the words that lead to it."""
+
+    runbook: Runbook
+    entry: AlertEntry
+    role: Role
+    action: Action
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """`bound` are the placeholders that have a value; `people` the roles and names that policies give an address."""
+
+    runbooks: tuple[Runbook, ...]
+    files: tuple[RuleFile, ...] = ()
+    bound: frozenset[str] = frozenset()
+    people: frozenset[str] = field(default_factory=frozenset[str])
+
+    @cached_property
+    def rules(self) -> tuple[AlertRule, ...]:
+        return tuple(rule for file in self.files for rule in file.alerts)
+
+    @cached_property
+    def records(self) -> Mapping[str, str]:
+        return {name: expr for file in self.files for name, expr in file.records.items()}
+
+    @cached_property
+    def entries(self) -> tuple[tuple[Runbook, AlertEntry], ...]:
+        return tuple((runbook, entry) for runbook in self.runbooks for entry in runbook.alerts)
+
+    @cached_property
+    def pairs(self) -> tuple[tuple[AlertRule, Runbook, AlertEntry], ...]:
+        """Each rule with the entry that it means."""
+        found: list[tuple[AlertRule, Runbook, AlertEntry]] = []
+        for rule in self.rules:
+            if pair := self.entry_of(rule):
+                found.append((rule, *pair))
+        return tuple(found)
+
+    def entry_of(self, rule: AlertRule) -> tuple[Runbook, AlertEntry] | None:
+        """By the link to a file and its anchor, then by name."""
+        page = Path((rule.runbook_url or "").partition("#")[0]).name.lower()
+        linked = [book for book in self.runbooks if page and Path(book.path).name.lower() == page]
+        for runbook in [*linked, *self.runbooks]:
+            # An anchor means the file that it is linked with; in any other, only the name counts.
+            url = rule.runbook_url if runbook in linked or not linked else None
+            if entry := runbook.entry_for(rule.name, url):
+                return runbook, entry
+        return None
+
+    def rules_of(self, entry: AlertEntry) -> list[AlertRule]:
+        return self._rules_by_entry.get(id(entry), [])
+
+    @cached_property
+    def _rules_by_entry(self) -> Mapping[int, list[AlertRule]]:
+        found: dict[int, list[AlertRule]] = {}
+        for rule, _, entry in self.pairs:
+            found.setdefault(id(entry), []).append(rule)
+        return found
+
+    def places(self, *roles: Role) -> Iterator[Place]:
+        """Every action of the entries, in order, of the roles that are asked for."""
+        for runbook, entry in self.entries:
+            for step in entry.steps if Role.DIAGNOSIS in roles else ():
+                for action in step.actions:
+                    yield Place(
+                        runbook=runbook, entry=entry, role=Role.DIAGNOSIS, action=action, words=step.title
+                    )
+            for group in entry.remediation if Role.REMEDIATION in roles else ():
+                words = " ".join((group.label, *group.points))
+                for action in group.actions:
+                    yield Place(
+                        runbook=runbook, entry=entry, role=Role.REMEDIATION, action=action, words=words
+                    )
+            for action in entry.prevention if Role.PREVENTION in roles else ():
+                yield Place(runbook=runbook, entry=entry, role=Role.PREVENTION, action=action, words="")
