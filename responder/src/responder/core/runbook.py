@@ -247,7 +247,7 @@ class AlertEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runbook:
-    """`understood` is the share of non-blank lines that found a place, from 0 to 1."""
+    """`understood` is the share of non-blank lines that found a place, from 0 to 1; `anchors` what a link may mean."""
 
     path: str
     title: str
@@ -258,6 +258,7 @@ class Runbook:
     contacts: tuple[Contact, ...]
     templates: tuple[Template, ...]
     links: tuple[Link, ...]
+    anchors: frozenset[str]
     unknown: tuple[Unknown, ...]
     problems: tuple[Problem, ...]
     understood: float

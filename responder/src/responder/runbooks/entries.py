@@ -139,9 +139,10 @@ def _metadata(section: Section) -> Iterator[Meta]:
             continue
         for line, row in rows:
             if (found := _META.match(row)) and re.match(r"[^:]{0,40}:", row):
-                key = found[1].lower().replace("_", "").replace(" name", "name")
-                value = found[2].strip().strip("*").strip()
-                yield Meta(key=_KEYS.get(key, key), value=value, line=line, source="metadata")
+                written = found[1].lower().replace("_", "").replace(" name", "name")
+                key, value = _KEYS.get(written, written), found[2].strip().strip("*").strip()
+                if key != "alert" or _alert_names(value):
+                    yield Meta(key=key, value=value, line=line, source="metadata")
 
 
 def _table_rows(rows: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
@@ -157,6 +158,16 @@ def _table_rows(rows: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
         yield line, f"{row[0]}: {' '.join(row[1:])}"
 
 
+_QUOTED_NAME = re.compile(r"`([A-Za-z_][\w:.-]*)`")
+
+
+def _alert_names(value: str) -> tuple[str, ...]:
+    """The names in what follows `Alert:`: quoted ones, or nothing but names; a sentence or an address names none."""
+    if quoted := _QUOTED_NAME.findall(value):
+        return tuple(dict.fromkeys(quoted))
+    return _title_names(value) or ((value,) if re.fullmatch(r"[A-Za-z_][\w:-]*", value) else ())
+
+
 def _title_names(title: str) -> tuple[str, ...]:
     bare = _DECORATION.sub(" ", title).strip()
     if _TITLE_NAMES.match(bare):
@@ -167,7 +178,7 @@ def _title_names(title: str) -> tuple[str, ...]:
 
 def _names(section: Section, title: str, meta: Meta | None, *, path: str) -> tuple[str, ...]:
     if meta is not None:
-        return tuple(dict.fromkeys(_ALERT_NAME.findall(meta.value))) or (meta.value.strip("`\"' "),)
+        return _alert_names(meta.value)
     if found := _title_names(title):
         return found
     stem = PurePath(path).stem
@@ -175,7 +186,8 @@ def _names(section: Section, title: str, meta: Meta | None, *, path: str) -> tup
         return ()
     # A single word is only a name where the file bears it too, and then it is the file's spelling that counts.
     single = _DECORATION.sub(" ", title).strip()
-    return (stem,) if _ALERT_NAME.fullmatch(stem) or (single and single == stem) else ()
+    camel = _ALERT_NAME.fullmatch(stem) and not stem.islower()
+    return (stem,) if camel or (single and single == stem) else ()
 
 
 def _aliases(section: Section, title: str, *, path: str) -> frozenset[str]:

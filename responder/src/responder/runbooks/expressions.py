@@ -176,10 +176,6 @@ def calls(node: Node, *names: str) -> Iterator[Node]:
     return (inner for inner in walk(node) if isinstance(inner, ql.Call) and inner.func.name in names)
 
 
-def is_aggregate(node: Node) -> bool:
-    return isinstance(bare(node), ql.AggregateExpr)
-
-
 def aggregates(node: Node) -> Iterator[Node]:
     return (inner for inner in walk(node) if isinstance(inner, ql.AggregateExpr))
 

@@ -13,10 +13,11 @@ from responder.core.runbook import AlertEntry, ProcessStage, Runbook
 from responder.core.status_page import UpdateState, templates_from
 from responder.errors import RunbookError
 from responder.runbooks.reader import read_runbook
-from responder.runbooks.rules import read_rules
+from responder.runbooks.rules import holds_rules, read_rules
 from responder.runbooks.sections import Lexicon
 
 _MARKDOWN = (".md", ".markdown")
+_RULES = (".yml", ".yaml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,19 +93,22 @@ def read_each(
 
 
 def load_rules(paths: Sequence[Path]) -> tuple[RuleFile, ...]:
-    """Reads rule files and manifests, and folders of them. Raises RunbookError."""
-    return tuple(read_rules(path) for path in _files(paths, (".rules.yml", ".rules.yaml", ".yml", ".yaml")))
+    """Reads rule files and manifests, and those among the YAML of folders. Raises RunbookError."""
+    return tuple(
+        read_rules(file)
+        for path in paths
+        for file in _files([path], _RULES)
+        if file == path or holds_rules(file.read_text(encoding="utf-8", errors="replace"))
+    )
 
 
 def _files(paths: Sequence[Path], suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """Of a folder, the files with the first of the suffixes that any of them has, in order of their names."""
+    """The files themselves, and of folders those with one of the suffixes, in order of their names."""
     for path in paths:
         if not path.is_dir():
             yield path
             continue
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        named = ([file for file in files if file.name.endswith(suffix)] for suffix in suffixes)
-        found = next(filter(None, named), list[Path]())
+        found = sorted(file for file in path.rglob("*") if file.suffix in suffixes and file.is_file())
         if not found:
             raise RunbookError(f"the folder holds no *{suffixes[0]} file", path=str(path))
         yield from found

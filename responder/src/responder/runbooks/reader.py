@@ -84,6 +84,7 @@ def parse_runbook(text: str, *, path: str, lexicon: Lexicon | None = None) -> Ru
         contacts=tuple(_contacts(root)),
         templates=tuple(_templates(root)),
         links=tuple(_links(root)),
+        anchors=_anchors(root, text),
         unknown=tuple(_unknown(text, covered)),
         problems=tuple(sorted(problems, key=lambda problem: problem.line)),
         understood=_share(text, covered),
@@ -98,10 +99,8 @@ def _title(root: Section, path: str) -> str:
 _HTML_ANCHOR = re.compile(r"<\w+[^>]*\s(?:id|name)=[\"']([^\"']+)[\"']")
 
 
-def anchors_of(text: str) -> frozenset[str]:
-    """Every anchor that a link may mean, in lower case: headings by GitHub's rule, explicit ids, HTML anchors."""
-    front = _FRONT_MATTER.match(text)
-    root, _ = outline(text[front.end() :] if front else text)
+def _anchors(root: Section, text: str) -> frozenset[str]:
+    """Every anchor of a file, in lower case: headings by GitHub's rule, explicit ids, HTML anchors."""
     headings = {section.slug.lower() for section in root.walk() if section.slug}
     return frozenset(headings | {name.lower() for name in _HTML_ANCHOR.findall(text)})
 
@@ -109,8 +108,8 @@ def anchors_of(text: str) -> frozenset[str]:
 def read_anchors(path: Path) -> frozenset[str] | None:
     """The anchors of a file that is linked to; None for one that cannot be read, which is no fault of the link."""
     try:
-        return anchors_of(_decode(path.read_bytes()[:SIZE_LIMIT], path))
-    except (OSError, RunbookError):
+        return read_runbook(path).anchors
+    except RunbookError:
         return None
 
 

@@ -56,11 +56,10 @@ def parse_rules(text: str, *, path: str) -> RuleFile:
         raise RunbookError(f"not YAML: {reason}", path=path, line=mark.line + 1 if mark else 1) from error
     alerts: list[AlertRule] = []
     records: dict[str, str] = {}
-    groups = [group for document in documents for group in _groups(document, path)]
-    if not groups:
+    if not holds_rules(text):
         message = "holds no groups of rules: a rule file has `groups:`, a PrometheusRule `spec.groups:`"
         raise RunbookError(message, path=path)
-    for group in groups:
+    for group in (group for document in documents for group in _groups(document, path)):
         for node in _sequence(_field(group, "rules"), path, "rules"):
             if len(alerts) + len(records) > RULE_LIMIT:
                 raise RunbookError(f"more than {RULE_LIMIT} rules: split the file", path=path)
@@ -70,6 +69,11 @@ def parse_rules(text: str, *, path: str) -> RuleFile:
             elif "alert" in rule:
                 alerts.append(_alert(rule, node, path))
     return RuleFile(path=path, text=text, alerts=tuple(alerts), records=records)
+
+
+def holds_rules(text: str) -> bool:
+    """Whether a text has a key `groups`, as every file of rules has; a folder may hold other YAML too."""
+    return re.search(r"^[\s\"'{-]*groups[\"']?\s*:", text, re.MULTILINE) is not None
 
 
 def _refuse_bombs(text: str, path: str) -> None:

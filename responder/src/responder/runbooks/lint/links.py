@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from responder.core.defect import Defect, Weight
 from responder.core.runbook import Link, Runbook
 from responder.runbooks.lint.subject import Subject
-from responder.runbooks.reader import anchors_of, read_anchors
+from responder.runbooks.reader import read_anchors
 
 _ELSEWHERE = re.compile(r"^(?:[a-z][a-z0-9+.-]*:|//|/|\{|<|\$)", re.IGNORECASE)
 # Suffixes of what is kept beside a runbook. A link without one is a route of the site that shows it.
@@ -21,7 +21,7 @@ _FILES = frozenset(
 
 def check(subject: Subject) -> Iterator[Defect]:
     anchors: dict[Path, frozenset[str] | None] = {
-        Path(book.path).resolve(): anchors_of(book.text) for book in subject.runbooks
+        Path(book.path).resolve(): book.anchors for book in subject.runbooks
     }
     for runbook in subject.runbooks:
         for link in runbook.links:
@@ -76,7 +76,7 @@ def _runbook_urls(subject: Subject) -> Iterator[Defect]:
         runbook = by_name.get(Path(page).name.lower())
         if runbook is None or not anchor or "{{" in anchor:
             continue
-        if anchor.lower() not in anchors_of(runbook.text):
+        if anchor.lower() not in runbook.anchors:
             yield Defect(
                 rule="link/runbook-url",
                 weight=Weight.ERROR,

@@ -15,7 +15,9 @@ def check(subject: Subject) -> Iterator[Defect]:
         return
     told: set[str] = set()
     for rule in subject.rules:
-        if subject.entry_of(rule) is None and rule.name not in told and not _always_fires(rule.expr):
+        # A page without a section for the alert may be about it as a whole; a broken anchor is told by `links`.
+        led = subject.entry_of(rule) is not None or subject.page_of(rule) is not None
+        if not led and rule.name not in told and not _always_fires(rule.expr):
             told.add(rule.name)
             yield Defect(
                 rule="alert/no-entry",

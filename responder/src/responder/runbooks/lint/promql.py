@@ -21,7 +21,6 @@ from responder.runbooks.expressions import (
     expanded,
     folded,
     grouping,
-    is_aggregate,
     is_matched,
     matchers_of,
     metric_of,
@@ -100,7 +99,15 @@ def _rule_queries(subject: Subject) -> Iterator[_Query]:
 def _topk(query: _Query, tree: Node) -> Iterator[Defect]:
     for node in aggregates(tree):
         kind, labels = grouping(node)
-        if str(node.op) in {"topk", "bottomk"} and labels and kind == "by" and not is_aggregate(node.expr):
+        # One of each group is a choice, and groups that were summed before are ranked within a larger one on purpose.
+        several = (folded(node.param) or 0) > 1 if node.param is not None else False
+        if (
+            str(node.op) in {"topk", "bottomk"}
+            and labels
+            and kind == "by"
+            and several
+            and not _sums(node.expr)
+        ):
             names = ", ".join(labels)
             message = (
                 f"{node.op} by ({names}) ranks inside of each {names}, so it returns everything."
@@ -191,7 +198,8 @@ def _alert_rules(subject: Subject) -> Iterator[Defect]:
         if tree is None or whole is None:
             continue
         query = _Query(text=rule.expr, file=rule.file, line=rule.expr_line, rule=rule)
-        yield from _first_increase(query, whole)
+        if (rule.severity or "").lower() in _FIRST_SEVERITIES:
+            yield from _first_increase(query, whole)
         yield from _held_state(query, whole, rule.for_)
         if _is_error_ratio(whole):
             if not watched:
@@ -208,11 +216,20 @@ def _alert_rules(subject: Subject) -> Iterator[Defect]:
                 yield query.defect("promql/no-traffic-floor", Weight.WARNING, message)
 
 
+# Where the first one must not be missed; and what is known to start its counters at 0.
+_FIRST_SEVERITIES = frozenset({"", "p0", "s1", "sev0", "sev1", "sev-0", "sev-1", "critical", "page"})
+_STARTS_AT_ZERO = re.compile(
+    r"^(?:prometheus|alertmanager|thanos|node|kube|etcd|go|process|apiserver|coredns|grpc|workqueue)_"
+)
+
+
 def _first_increase(query: _Query, tree: Node) -> Iterator[Defect]:
     if any(str(node.op).split()[0] in {"or", "unless"} for node in walk(tree) if hasattr(node, "lhs")):
         return
     for comparison in comparisons(tree):
         found = [s for call in calls(comparison.left, "increase") for s in selectors(call)]
+        if found and _STARTS_AT_ZERO.match(metric_of(found[0]) or ""):
+            continue
         if found and (comparison.op, comparison.value) in {(">", 0.0), (">=", 1.0), ("!=", 0.0)}:
             name = metric_of(found[0])
             message = (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from responder.core.effect import Role
 from responder.core.rule import AlertRule, RuleFile
-from responder.core.runbook import Action, AlertEntry, Runbook
+from responder.core.runbook import Action, AlertEntry, Runbook, squash
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +54,31 @@ class Subject:
         return tuple(found)
 
     def entry_of(self, rule: AlertRule) -> tuple[Runbook, AlertEntry] | None:
-        """By the link to a file and its anchor, then by name."""
-        page = Path((rule.runbook_url or "").partition("#")[0]).name.lower()
-        linked = [book for book in self.runbooks if page and Path(book.path).name.lower() == page]
-        for runbook in [*linked, *self.runbooks]:
-            # An anchor means the file that it is linked with; in any other, only the name counts.
-            url = rule.runbook_url if runbook in linked or not linked else None
-            if entry := runbook.entry_for(rule.name, url):
-                return runbook, entry
-        return None
+        """By the link to a file and its anchor, then by name, then by the words of a heading."""
+        runbook = self.page_of(rule)
+        if runbook is not None and (entry := runbook.entry_for(rule.name, rule.runbook_url)):
+            return runbook, entry
+        name = squash(rule.name)
+        return self._by_name.get(name) or self._by_alias.get(name)
+
+    def page_of(self, rule: AlertRule) -> Runbook | None:
+        """The runbook that a rule links to, by the name of its file."""
+        page = (rule.runbook_url or "").partition("#")[0].rstrip("/").rpartition("/")[2].lower()
+        return self._by_page.get(page) or self._by_page.get(f"{page}.md")
+
+    @cached_property
+    def _by_page(self) -> Mapping[str, Runbook]:
+        return {Path(book.path).name.lower(): book for book in reversed(self.runbooks)}
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, tuple[Runbook, AlertEntry]]:
+        pairs = reversed(self.entries)
+        return {squash(name): (book, entry) for book, entry in pairs for name in entry.names}
+
+    @cached_property
+    def _by_alias(self) -> Mapping[str, tuple[Runbook, AlertEntry]]:
+        pairs = ((book, entry) for book, entry in reversed(self.entries) if not entry.names)
+        return {alias: (book, entry) for book, entry in pairs for alias in entry.aliases}
 
     def rules_of(self, entry: AlertEntry) -> list[AlertRule]:
         return self._rules_by_entry.get(id(entry), [])
