@@ -205,3 +205,13 @@ async def test_a_body_that_grows_past_the_limit_is_cut_off(chatbot: Chatbot) -> 
 
     async with chatbot.http.post(f"{chatbot.url}/api/chat", data=endless()) as answer:
         assert answer.status == 413
+
+
+async def test_the_flag_groq_sends_questions_to_the_fallback(
+    chatbot: Chatbot, groq: Upstream, openai: Upstream
+) -> None:
+    """The runbook's remedy: switched off, Groq is not asked at all, and the answer says that it is the fallback's."""
+    await chatbot.admin("PUT", "/flags/groq", {"enabled": False})
+    _, events, _ = await chatbot.ask("How long for a refund?")
+    assert (len(groq.asked), len(openai.asked)) == (0, 1)
+    assert next(data for name, data in events if name == "done")["kind"] == "fallback"

@@ -129,8 +129,9 @@ class World:
 class House:
     """Everything running. `work()` does all that is due; `fast_forward()` moves the clock and works."""
 
-    def __init__(self, database_url: str, folder: Path) -> None:
+    def __init__(self, database_url: str, folder: Path, target_url: str = "") -> None:
         self.database_url = database_url
+        self.target_url = target_url
         self.folder = folder
         self.clock = MovedClock()
         self.world = World()
@@ -183,6 +184,8 @@ class House:
             "RESPONDER_RUNBOOKS": str(ROOT / "runbooks" / "bitb-chatbot.md"),
             "RESPONDER_POLICIES": str(policies),
             "PROMETHEUS_URL": self.world_url,
+            "RESPONDER_TARGET_READ_URL": self.target_url,
+            "RESPONDER_TARGET_WRITE_URL": self.target_url,
             "RESPONDER_SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
             "RESPONDER_MAIL_FROM": "responder@example.com",
             "RESPONDER_STATUS_DIR": str(self.folder / "status"),
@@ -259,7 +262,8 @@ class House:
             "labels": all_labels,
             "annotations": {
                 "summary": "93% of requests fail",
-                "runbook_url": "https://wiki.bitb.ai/runbooks/bitb-chatbot.md#high-error-rate",
+                "runbook_url": "https://wiki.bitb.ai/runbooks/bitb-chatbot.md"
+                + ("#high-error-rate" if name == "HighErrorRate" else ""),
             },
             "startsAt": starts_at.isoformat(),
             "endsAt": "0001-01-01T00:00:00Z" if status == "firing" else self.clock.now().isoformat(),

@@ -129,6 +129,8 @@ class Stack:
             RESPONDER_MAIL_FROM="responder@example.com",
             RESPONDER_STATUS_DIR=str(self.plan.folder / "status"),
             RESPONDER_POSTMORTEM_DIR=str(self.plan.folder / "postmortems"),
+            RESPONDER_TARGET_READ_URL=self.chatbot_cluster.url("chatbot", user="responder_reader"),
+            RESPONDER_TARGET_WRITE_URL=self.chatbot_cluster.url("chatbot", user="responder_operator"),
             PROMETHEUS_URL=self.url(ports.prometheus),
             CHATBOT_ADMIN_TOKEN=self.secrets.admin,
         )
@@ -272,6 +274,7 @@ class Stack:
         await asyncio.to_thread(_create_database, cluster, "chatbot", None)
         environ = {**self.chatbot_environ, "CHATBOT_MIGRATION_DATABASE_URL": cluster.url("chatbot")}
         await run_once([str(self._bin / "chatbot"), "migrate"], environ, name="chatbot migrate")
+        await asyncio.to_thread(_create_target_roles, cluster)
 
     async def _prepare_responder(self) -> None:
         await asyncio.to_thread(_create_database, self.responder_cluster, "responder", "responder")
@@ -347,6 +350,23 @@ def _create_database(cluster: Cluster, name: str, owner: str | None) -> None:
             conn.execute(
                 sql.SQL("CREATE ROLE chatbot_monitor LOGIN PASSWORD {} IN ROLE pg_monitor").format(
                     sql.Literal(cluster.password)
+                )
+            )
+
+
+def _create_target_roles(cluster: Cluster) -> None:
+    """What the responder is in the chatbot's database: one that looks, one that may end sessions, neither that reads tenants."""
+    with psycopg.connect(cluster.url("chatbot"), autocommit=True) as conn:
+        conn.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        for role, *granted in (
+            ("responder_reader", "pg_monitor", "chatbot_auditor"),
+            ("responder_operator", "pg_monitor", "pg_signal_backend"),
+        ):
+            conn.execute(
+                sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} IN ROLE {}").format(
+                    sql.Identifier(role),
+                    sql.Literal(cluster.password),
+                    sql.SQL(", ").join(map(sql.Identifier, granted)),
                 )
             )
 

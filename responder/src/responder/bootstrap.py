@@ -13,6 +13,7 @@ from responder.integrations.email import EmailPager
 from responder.integrations.http import HttpEndpoints
 from responder.integrations.links import Links, Signer
 from responder.integrations.logs import LogFiles
+from responder.integrations.postgres import TargetDatabase
 from responder.integrations.prometheus import Prometheus
 from responder.integrations.session import new_session
 from responder.integrations.webhook import WebhookPager
@@ -46,6 +47,7 @@ async def outside(
             metrics=Prometheus(session, settings.prometheus_url),
             http=HttpEndpoints(session, policies.http, methods=policies.remediation.methods),
             logs=LogFiles(policies.logs),
+            target=TargetDatabase(settings.target_read_url, settings.target_write_url),
             pagers=_pagers(settings, session, clock, signer),
             links=Links(signer, settings.public_url),
             status_dir=settings.status_dir,

@@ -79,7 +79,11 @@ class Worker:
     async def settle(self) -> None:
         """Works until nothing is due: for tests, and for emptying a queue by hand."""
         async with asyncio.TaskGroup() as group:
-            while await self.round(group) or any(self._busy.values()):
+            while True:
+                # What ends during a round may have made new work after the round had looked.
+                idle = not any(self._busy.values())
+                if not await self.round(group) and idle:
+                    return
                 if tasks := [task for busy in self._busy.values() for task in busy]:
                     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
 

@@ -10,10 +10,12 @@ from chatbot.errors import NotFound
 
 RERANK = "rerank"
 MAINTENANCE = "maintenance"
+GROQ = "groq"
 
 # name: (default, what it does)
 KNOWN: dict[str, tuple[bool, str]] = {
     RERANK: (False, "Order the passages by the reranker before the model reads them. Has no fallback."),
+    GROQ: (True, "Ask Groq first. Off, questions go to the next provider at once."),
     MAINTENANCE: (False, "Answer every product request with 503 and Retry-After."),
 }
 

@@ -10,6 +10,7 @@ import structlog
 
 from chatbot.core.answers import Broken, Kind, Message, Token, extract, prompt
 from chatbot.core.breaker import Outcome, Permit
+from chatbot.core.flags import GROQ
 from chatbot.core.passages import Passage
 from chatbot.errors import ProviderError, ProviderUnavailable
 from chatbot.stages.ports import Outside, Provider
@@ -32,6 +33,8 @@ async def generate(
     """The text in pieces, then its Ending. Another provider is asked only while nothing was given out yet."""
     messages = prompt(question, passages)
     for position, provider in enumerate(outside.providers):
+        if provider.model.name == GROQ and not outside.flags.enabled(GROQ):
+            continue
         permit = provider.breaker.admit(outside.clocks.monotonic())
         _show(provider)
         if permit is None:

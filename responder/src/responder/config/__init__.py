@@ -28,6 +28,8 @@ class Settings:
     secret_key: str
     alertmanager_token: str
     prometheus_url: str
+    target_read_url: str | None
+    target_write_url: str | None
     smtp_url: str | None
     mail_from: str
     runbooks: tuple[Path, ...]
@@ -65,6 +67,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         "secret_key": reader.secret("RESPONDER_SECRET_KEY", least=SECRET_LENGTH),
         "alertmanager_token": reader.secret("RESPONDER_ALERTMANAGER_TOKEN", least=TOKEN_LENGTH),
         "prometheus_url": reader.url("PROMETHEUS_URL", default="http://127.0.0.1:9090").rstrip("/"),
+        "target_read_url": environ.get("RESPONDER_TARGET_READ_URL") or None,
+        "target_write_url": environ.get("RESPONDER_TARGET_WRITE_URL") or None,
         "smtp_url": environ.get("RESPONDER_SMTP_URL") or None,
         "mail_from": reader.text("RESPONDER_MAIL_FROM", default="responder@localhost"),
         "status_dir": Path(reader.text("RESPONDER_STATUS_DIR", default="status")),

@@ -40,6 +40,13 @@ class Bindings:
         """`{{name}}` replaced by its value. Raises SourceRefused for a name that has none."""
         return _BRACES.sub(lambda found: self._value(found[1]), text)
 
+    def parameters(self, text: str) -> tuple[str, dict[str, str]]:
+        """SQL with `%(name)s` for each `{{name}}`, and the values, which never enter the text. Raises SourceRefused."""
+        values = {name: self._value(name) for name in _BRACES.findall(text)}
+        if not values:
+            return text, {}
+        return _BRACES.sub(r"%(\1)s", text.replace("%", "%%")), values
+
     def show(self, text: str) -> str:
         """As `fill`, for people: secrets stay hidden, what is unbound stays as written."""
 

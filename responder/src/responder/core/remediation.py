@@ -82,6 +82,10 @@ class Phase(StrEnum):
     UNDO = "undo"
 
 
+# The method of a request that is a statement for the database: its body is the SQL.
+SQL = "SQL"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
     """What an answer must hold: `field` is a path such as `flag.enabled`, `value` its JSON value."""
@@ -92,7 +96,10 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One HTTP request of the runbook. Placeholders stay as written: values are put in at the last moment."""
+    """One HTTP request of the runbook, or one statement of SQL.
+
+    Placeholders stay as written: values are put in at the last moment.
+    """
 
     phase: Phase
     method: str

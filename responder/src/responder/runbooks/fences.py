@@ -6,7 +6,7 @@ import re
 
 from responder.core.effect import Effect, Statement
 from responder.core.runbook import Action, Kind, Placeholder
-from responder.runbooks import http_requests, placeholders
+from responder.runbooks import http_requests, placeholders, sql_blocks
 from responder.runbooks.effects import judge
 from responder.runbooks.effects.promql import parses
 from responder.runbooks.effects.shell import log_read
@@ -67,6 +67,7 @@ def _action(
         statements = tuple(statement for _, statement in pairs)
     else:
         statements = tuple(_statements(kind, text, line))
+        requests = sql_blocks.requests(statements) if kind is Kind.SQL else ()
     return Action(
         key=key,
         kind=kind,

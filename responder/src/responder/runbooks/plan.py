@@ -64,12 +64,20 @@ def _probes(action: Action, threshold: Condition | None, policies: Policies) -> 
         probe = {"path": read.path, "pattern": read.pattern, "lines": read.lines}
         yield "log", statement.rewrite or statement.text, statement.line, probe
         return
-    for request, statement in zip(action.requests, action.statements, strict=False):
+    for request, statement in (
+        zip(action.requests, action.statements, strict=False) if action.kind is Kind.HTTP else ()
+    ):
         yield "http", statement.text, statement.line, _endpoint(request.url, dict(request.headers))
     for statement in action.statements:
         if action.kind is Kind.PROMQL:
             probe = {"query": statement.text, "threshold": _comparable(statement, threshold)}
             yield "promql", statement.text, statement.line, probe
+        elif action.kind is Kind.SQL:
+            probe = {
+                "sql": statement.rewrite or statement.text,
+                "threshold": _countable(statement, threshold),
+            }
+            yield "sql", statement.text, statement.line, probe
         elif action.kind is Kind.SHELL and (address := plain_get(statement.text)):
             yield "http", statement.text, statement.line, _endpoint(_real(address, policies), {})
 
@@ -102,6 +110,16 @@ def _comparable(statement: Statement, threshold: Condition | None) -> dict[str, 
     return {"raw": threshold.raw, "op": threshold.op, "value": threshold.value, "unit": threshold.unit}
 
 
+def _countable(statement: Statement, threshold: Condition | None) -> dict[str, Any] | None:
+    """A threshold in connections, when the statement counts sessions."""
+    if threshold is None or threshold.value is None or threshold.unit is not Unit.COUNT:
+        return None
+    counts = re.search(r"count\s*\(", statement.text, re.IGNORECASE) and "pg_stat_activity" in statement.text
+    if not counts or "connection" not in threshold.metric.lower():
+        return None
+    return {"raw": threshold.raw, "op": threshold.op, "value": threshold.value, "unit": threshold.unit}
+
+
 def judge_value(measured: float, threshold: Mapping[str, Any]) -> Verdict:
     """The verdict on a measured value against a threshold as `PlannedStep.probe` holds it."""
     condition = Condition(
@@ -113,9 +131,9 @@ def judge_value(measured: float, threshold: Mapping[str, Any]) -> Verdict:
         quantile=None,
         for_=None,
     )
-    percent = condition.unit is Unit.PERCENT
-    shown = f"{measured:.1%}" if percent else f"{measured:.3g} s"
-    limit = f"{condition.op}{threshold['value']:g}{'%' if percent else ' s'}"
+    suffix = {Unit.PERCENT: "%", Unit.SECONDS: " s"}.get(condition.unit, "")
+    shown = f"{measured:.1%}" if condition.unit is Unit.PERCENT else f"{measured:.3g}{suffix}"
+    limit = f"{condition.op}{threshold['value']:g}{suffix}"
     if condition.holds(measured):
         return Verdict(judgement=Judgement.BAD, text=f"{shown}, past the runbook's {limit}")
     return Verdict(judgement=Judgement.GOOD, text=f"{shown}, within the runbook's {limit}")
@@ -131,7 +149,10 @@ def _remedies(group: RemediationGroup, policies: Policies) -> Iterator[PlannedRe
         decision = action.decision(Role.REMEDIATION, bound=policies.bindings.bound())
         runnable, reason = decision.runs is Runs.APPROVAL, decision.reason
         if runnable and not any(request.phase is Phase.RUN for request in action.requests):
-            runnable, reason = False, "only `http` blocks with a request named Run can be run from here"
+            runnable, reason = (
+                False,
+                "only `http` and `sql` blocks with a part named Run can be run from here",
+            )
         yield PlannedRemediation(
             key=action.key,
             label=_label(group, action),

@@ -28,6 +28,8 @@ async def take(outside: Outside, kind: str, probe: Mapping[str, Any], *, limit: 
             return await _http(outside, probe, limit=limit)
         case "log":
             return await _log(outside, probe)
+        case "sql":
+            return await _sql(outside, probe, limit=limit)
         case _:
             raise SourceRefused(f"a step of kind '{kind}' cannot be measured by this version")
 
@@ -93,6 +95,41 @@ async def _log(outside: Outside, probe: Mapping[str, Any]) -> Measurement:
     text = f"{len(lines)} matching lines, {count} × {event}"
     verdict = Verdict(judgement=Judgement.NEUTRAL, text=outside.policies.bindings.redact(text))
     return Measurement(outcome=Outcome.OK, verdict=verdict, output=output, data=data)
+
+
+async def _sql(outside: Outside, probe: Mapping[str, Any], *, limit: timedelta) -> Measurement:
+    text, values = outside.policies.bindings.parameters(probe["sql"])
+    table = await outside.target.query(text, values, timeout=limit)
+    output = outside.policies.bindings.redact(table.text())[:OUTPUT_LIMIT]
+    data = {
+        "columns": list(table.columns),
+        "rows": len(table.rows),
+        "cut": table.cut,
+        "threshold": probe["threshold"],
+    }
+    if not table.rows:
+        verdict = Verdict(judgement=Judgement.NEUTRAL, text="no rows")
+        return Measurement(outcome=Outcome.EMPTY, verdict=verdict, output=output, data=data)
+    first = table.rows[0]
+    if (
+        probe["threshold"]
+        and len(table.rows) == len(first) == 1
+        and (number := _number(first[0])) is not None
+    ):
+        verdict = judge_value(number, probe["threshold"])
+        return Measurement(outcome=Outcome.OK, verdict=verdict, output=output, data=data)
+    shown = ", ".join(f"{name} {cell or '-'}" for name, cell in zip(table.columns, first, strict=True))
+    rows = "" if len(table.rows) == 1 else f"{len(table.rows)}{'+' if table.cut else ''} rows, first: "
+    text = outside.policies.bindings.redact(f"{rows}{shown}")[:200]
+    verdict = Verdict(judgement=Judgement.NEUTRAL, text=text)
+    return Measurement(outcome=Outcome.OK, verdict=verdict, output=output, data=data)
+
+
+def _number(cell: str | None) -> float | None:
+    try:
+        return float(cell or "")
+    except ValueError:
+        return None
 
 
 def _event(line: str) -> str:

@@ -11,7 +11,7 @@ from typing import Protocol
 from responder.core.clock import Clock
 from responder.core.page import Page
 from responder.core.policies import Policies
-from responder.core.source import Answer, Sample
+from responder.core.source import Answer, Sample, Table
 from responder.runbooks.library import Library
 from responder.store.db import Database
 
@@ -31,6 +31,16 @@ class Http(Protocol):
         self, method: str, url: str, *, headers: Mapping[str, str], body: str | None, timeout: timedelta
     ) -> Answer:
         """A request that may change things. Raises as `read`."""
+        ...
+
+
+class Target(Protocol):
+    async def query(self, sql: str, values: Mapping[str, str], *, timeout: timedelta) -> Table:
+        """The first rows of a SELECT, read only. Raises SourceError."""
+        ...
+
+    async def change(self, sql: str, values: Mapping[str, str], *, timeout: timedelta) -> Table:
+        """One statement of an approved remedy. Raises SourceError."""
         ...
 
 
@@ -65,6 +75,7 @@ class Outside:
     metrics: Metrics
     http: Http
     logs: Logs
+    target: Target
     pagers: Mapping[str, Pager]
     links: Links
     status_dir: Path

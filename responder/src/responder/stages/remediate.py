@@ -6,6 +6,7 @@ carries an idempotency key the target honours may be; anything else is left for 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from responder.core.incident import Event as IncidentEvent
 from responder.core.incident import Incident, events_possible
 from responder.core.remediation import (
+    SQL,
     Event,
     Phase,
     Remediation,
@@ -165,6 +167,8 @@ def _judge(request: Request, answer: Answer) -> Sequence[str]:
 async def _call(outside: Outside, request: Request, item: Remediation) -> Answer:
     """One request with its values put in, under a key that is the same in every try of this approval."""
     bindings = outside.policies.bindings
+    if request.method == SQL:
+        return await _statement(outside, request)
     headers = {name: bindings.fill(value) for name, value in request.headers.items()}
     headers["Idempotency-Key"] = f"remediation-{item.id}-{request.phase}-{(item.digest or '')[:16]}"
     url = bindings.fill(request.url)
@@ -172,6 +176,25 @@ async def _call(outside: Outside, request: Request, item: Remediation) -> Answer
     if request.phase in {Phase.PREVIEW, Phase.VERIFY}:
         return await outside.http.read(url, headers=headers, timeout=REQUEST_LIMIT)
     return await outside.http.send(request.method, url, headers=headers, body=body, timeout=REQUEST_LIMIT)
+
+
+async def _statement(outside: Outside, request: Request) -> Answer:
+    """A statement's answer as that of an endpoint: the first row's columns are its fields, `rows` their number."""
+    text, values = outside.policies.bindings.parameters(request.body or "")
+    looks = request.phase in {Phase.PREVIEW, Phase.VERIFY}
+    run = outside.target.query if looks else outside.target.change
+    table = await run(text, values, timeout=REQUEST_LIMIT)
+    first = table.rows[0] if table.rows else ()
+    body = {"rows": len(table.rows), **dict(zip(table.columns, map(_json, first), strict=False))}
+    return Answer(status=200, text=table.text() if table.rows else "no rows", body=body, seconds=0.0)
+
+
+def _json(cell: str | None) -> Any:
+    """A number as a number, so that `# expect count = 0` means what it says."""
+    try:
+        return json.loads(cell) if cell is not None else None
+    except ValueError:
+        return cell
 
 
 def _kept(outside: Outside, answer: Answer) -> dict[str, Any]:

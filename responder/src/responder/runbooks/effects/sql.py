@@ -24,7 +24,9 @@ READING = frozenset({
     "statement_timestamp", "transaction_timestamp", "width_bucket", "percentile_cont", "percentile_disc", "quote_ident",
     "inet_server_addr",
     "row_number", "rank", "dense_rank", "lag", "lead", "to_char", "obj_description", "has_table_privilege", "pg_get_userbyid",
-    "timezone",
+    "timezone", "cardinality", "array_length", "array_to_string", "unnest", "jsonb_array_length", "jsonb_extract_path_text",
+    "pg_get_expr", "pg_get_constraintdef", "pg_column_size", "pg_stat_get_backend_pid", "pg_safe_snapshot_blocking_pids",
+    "format_type", "has_schema_privilege", "col_description", "pg_conf_load_time", "pg_encoding_to_char", "justify_interval",
 })  # fmt: skip
 
 # Functions that change something although they stand in a SELECT. Of all others nothing is known: they are no reads either.

@@ -14,7 +14,7 @@ from responder.runbooks.lint.subject import Place, Subject
 
 def check(subject: Subject) -> Iterator[Defect]:
     for place in subject.places(Role.REMEDIATION):
-        if place.action.kind is Kind.HTTP:
+        if place.action.requests:
             yield from _phases(place)
         for statement in place.action.statements:
             yield from _scope(place, statement)
@@ -26,6 +26,10 @@ def check(subject: Subject) -> Iterator[Defect]:
             yield from _restarts(runbook, entry, group)
 
 
+# Some things have no way back; then the words have to say so.
+_NO_WAY_BACK = re.compile(r"\bcannot be undone\b|\bno way back\b|\birreversible\b", re.IGNORECASE)
+
+
 def _phases(place: Place) -> Iterator[Defect]:
     phases = {request.phase for request in place.action.requests}
     if Phase.RUN not in phases:
@@ -35,14 +39,18 @@ def _phases(place: Place) -> Iterator[Defect]:
         (Phase.VERIFY, "nobody knows whether it worked"),
         (Phase.UNDO, "there is no way back"),
     ):
+        if phase is Phase.UNDO and _NO_WAY_BACK.search(place.words):
+            continue
         if phase not in phases:
             yield Defect(
                 rule=f"remedy/no-{phase}",
                 weight=Weight.WARNING,
                 file=place.runbook.path,
                 line=place.action.line,
-                message=f"without a request named {phase.title()}, {why}. Add `### {phase.title()}`.",
-                runbook_says=place.action.requests[0].url,
+                message=f"without a part named {phase.title()}, {why}. Add it, or say that it cannot be undone."
+                if phase is Phase.UNDO
+                else f"without a part named {phase.title()}, {why}. Add it.",
+                runbook_says=place.action.requests[0].url or None,
             )
 
 
