@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import argparse
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +11,10 @@ from types import ModuleType
 from prometheus_client import Counter
 from prometheus_client.metrics import MetricWrapperBase
 
+import chatbot.cli
 import chatbot.telemetry
+import drills.cli
+import responder.cli
 import responder.telemetry
 from drills.ports import Ports
 from responder.core.incident import TRANSITIONS as INCIDENT
@@ -22,12 +25,7 @@ from responder.core.timeline import EntryKind
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 NOTE = "<!-- Written by `make docs`. Change the code, not this file. -->\n\n"
 
-COMMANDS = {
-    "responder": ([], ["migrate"], ["serve"], ["work"], ["explain"], ["ack"], ["oncall"]),
-    "chatbot": ([], ["migrate"], ["serve"], ["work"], ["tenant", "create"], ["document", "add"]),
-    "drill": ([], ["demo"], ["run"], ["up"]),
-}
-MODULES = {"responder": "responder.cli", "chatbot": "chatbot.cli", "drill": "drills.cli"}
+PROGRAMS = {"responder": responder.cli, "chatbot": chatbot.cli, "drill": drills.cli}
 
 
 def metrics() -> str:
@@ -48,16 +46,23 @@ def _metric_rows(module: ModuleType) -> Iterator[str]:
 
 
 def commands() -> str:
-    """The help of every command, as it is printed."""
+    """The help of every command, as it is printed in a terminal of 100 columns."""
+    os.environ["COLUMNS"] = "100"
     parts = [NOTE + "# Commands\n"]
-    for program, calls in COMMANDS.items():
+    for program, module in PROGRAMS.items():
         parts.append(f"## {program}\n")
-        for call in calls:
-            code = f"import sys; sys.argv[0] = {program!r}; from {MODULES[program]} import main; main()"
-            argv = [sys.executable, "-c", code, *call, "--help"]
-            done = subprocess.run(argv, capture_output=True, text=True, check=True, env={"COLUMNS": "100"})
-            parts.append(f"```text\n$ {' '.join([program, *call])} --help\n{done.stdout.rstrip()}\n```\n")
+        for parser in _every_command(module._parser()):
+            parts.append(f"```text\n$ {parser.prog} --help\n{parser.format_help().rstrip()}\n```\n")
     return "\n".join(parts)
+
+
+def _every_command(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """The parser and those of its subcommands, in their order: a new command cannot be forgotten."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from _every_command(command)
 
 
 def ports() -> str:
