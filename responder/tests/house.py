@@ -32,6 +32,8 @@ ROOT = Path(__file__).parents[2]
 START = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
 ALERTMANAGER_TOKEN = "alertmanager-token-for-tests"
 SECRET = "a-secret-key-for-tests-of-32-characters"
+HOOK_KEY = "a-key-that-signs-events-in-tests-1"
+NEXT_HOOK_KEY = "a-key-that-signs-events-in-tests-2"
 ADMIN_TOKEN = "admin-token-canary-4711"
 
 
@@ -129,7 +131,15 @@ class World:
 class House:
     """Everything running. `work()` does all that is due; `fast_forward()` moves the clock and works."""
 
-    def __init__(self, database_url: str, folder: Path, target_url: str = "") -> None:
+    def __init__(
+        self,
+        database_url: str,
+        folder: Path,
+        target_url: str = "",
+        *,
+        hook_keys: str = f"{HOOK_KEY},{NEXT_HOOK_KEY}",
+    ) -> None:
+        self.hook_keys = hook_keys
         self.database_url = database_url
         self.target_url = target_url
         self.folder = folder
@@ -181,6 +191,7 @@ class House:
             "RESPONDER_DATABASE_URL": self.database_url,
             "RESPONDER_SECRET_KEY": SECRET,
             "RESPONDER_ALERTMANAGER_TOKEN": ALERTMANAGER_TOKEN,
+            "RESPONDER_HOOK_KEYS": self.hook_keys,
             "RESPONDER_RUNBOOKS": str(ROOT / "runbooks" / "bitb-chatbot.md"),
             "RESPONDER_POLICIES": str(policies),
             "PROMETHEUS_URL": self.world_url,

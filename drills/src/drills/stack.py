@@ -42,6 +42,7 @@ class Secrets:
 
     admin: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     alertmanager: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    hook: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     signing: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     database: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     provider: str = field(default_factory=lambda: secrets.token_urlsafe(18))
@@ -123,6 +124,7 @@ class Stack:
             RESPONDER_WORKER_METRICS_PORT=str(ports.responder_worker),
             RESPONDER_SECRET_KEY=self.secrets.signing,
             RESPONDER_ALERTMANAGER_TOKEN=self.secrets.alertmanager,
+            RESPONDER_HOOK_KEYS=self.secrets.hook,
             RESPONDER_RUNBOOKS=str(self.plan.folder / "runbooks"),
             RESPONDER_POLICIES=str(self.plan.folder / "policies"),
             RESPONDER_SMTP_URL=f"smtp://{HOST}:{ports.mail}",

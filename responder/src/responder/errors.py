@@ -8,6 +8,7 @@
     ├── NotFound               no such incident, remediation, person
     ├── InvalidToken           a signed link or session is forged, expired or meant for something else
     ├── BadPayload             a request body that cannot be understood
+    ├── NotConfigured          what was asked needs a setting that is not there
     ├── StoreUnavailable       PostgreSQL does not answer                                   (try again)
     └── SourceError            something outside did not give what was asked
         ├── SourceUnavailable  refused the connection, timed out, or answered 5xx or 429    (try again)
@@ -63,6 +64,12 @@ class InvalidToken(ResponderError):
 
 class BadPayload(ResponderError):
     """A request body that cannot be understood."""
+
+
+class NotConfigured(ResponderError):
+    """What was asked needs a setting that is not there; it may be there after the next start."""
+
+    permanent = False
 
 
 class StoreUnavailable(ResponderError):

@@ -9,6 +9,9 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
 WEBHOOKS = Counter("responder_webhooks_total", "Deliveries of Alertmanager, by answer.", ["status"])
+SECURITY_EVENTS = Counter(
+    "responder_security_events_total", "Security events, by what became of them.", ["result"]
+)
 ALERTS = Counter("responder_alerts_total", "Alerts accepted that were new.")
 DECISIONS = Counter("responder_decisions_total", "Decisions taken, by stage and reason.", ["stage", "reason"])
 STAGE_RUNS = Counter(

@@ -14,6 +14,8 @@ from responder.errors import ConfigError
 
 SECRET_LENGTH = 32
 TOKEN_LENGTH = 16
+# One, and while it is changed the next.
+HOOK_KEYS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,7 @@ class Settings:
     public_url: str
     secret_key: str
     alertmanager_token: str
+    hook_keys: tuple[bytes, ...]
     prometheus_url: str
     target_read_url: str | None
     target_write_url: str | None
@@ -66,6 +69,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         "public_url": reader.url("RESPONDER_PUBLIC_URL", default=f"http://127.0.0.1:{port}").rstrip("/"),
         "secret_key": reader.secret("RESPONDER_SECRET_KEY", least=SECRET_LENGTH),
         "alertmanager_token": reader.secret("RESPONDER_ALERTMANAGER_TOKEN", least=TOKEN_LENGTH),
+        "hook_keys": reader.keys("RESPONDER_HOOK_KEYS", least=SECRET_LENGTH, most=HOOK_KEYS),
         "prometheus_url": reader.url("PROMETHEUS_URL", default="http://127.0.0.1:9090").rstrip("/"),
         "target_read_url": environ.get("RESPONDER_TARGET_READ_URL") or None,
         "target_write_url": environ.get("RESPONDER_TARGET_WRITE_URL") or None,
@@ -124,6 +128,15 @@ class _Reader:
                 " python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
             )
         return raw
+
+    def keys(self, name: str, *, least: int, most: int) -> tuple[bytes, ...]:
+        """Secrets apart by commas; none when the variable is not set."""
+        found = [key.strip() for key in self._environ.get(name, "").split(",") if key.strip()]
+        if len(found) > most:
+            self.faults.append(f"{name} has {len(found)} keys, at most {most} can be active at a time.")
+        if short := [len(key) for key in found if len(key) < least]:
+            self.faults.append(f"{name} has a key of {short[0]} characters, at least {least} are needed.")
+        return tuple(key.encode() for key in found)
 
     def level(self, name: str, *, default: str) -> str:
         raw = (self._environ.get(name) or default).upper()

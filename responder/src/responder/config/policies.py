@@ -15,6 +15,7 @@ from responder.core.escalation import EscalationPolicy, EscalationStep
 from responder.core.incident import Severity
 from responder.core.policies import HttpPolicy, Policies, RemediationPolicy
 from responder.core.schedule import OnCall, Person
+from responder.core.security_event import EventPolicy
 from responder.core.status_page import DEFAULT_TEMPLATES, Component, StatusPage
 from responder.errors import ConfigError
 
@@ -38,6 +39,8 @@ def load_policies(directory: Path, environ: Mapping[str, str]) -> Policies:
         status_page=_status_page(_read(directory / "status_page.toml")),
         remediation=_remediation(remediation),
         restricted_alerts=frozenset(remediation.texts("restricted_alerts", default=[])),
+        latched_alerts=frozenset(remediation.texts("latched_alerts", default=[])),
+        security_events=_security_events(directory / "security_events.toml"),
         headings=_headings(directory / "headings.toml"),
     )
 
@@ -130,6 +133,26 @@ def _headings(path: Path) -> dict[Role, tuple[str, ...]]:
         return {}
     table = _read(path).only("headings").table("headings").only(*_HEADINGS)
     return {role: tuple(table.texts(role)) for role in _HEADINGS if role in table.body}
+
+
+def _security_events(path: Path) -> dict[str, EventPolicy]:
+    """What signed events become; without the file none is taken."""
+    if not path.exists():
+        return {}
+    return {
+        name: EventPolicy(
+            alert=table.only("alert", "service", "severity").text("alert"),
+            service=table.text("service"),
+            severity=_severity(table),
+        )
+        for name, table in _read(path).only("events").named("events").items()
+    }
+
+
+def _severity(table: _Table) -> Severity:
+    if table.text("severity") not in set(Severity):
+        raise table.fault("severity", f"one of {', '.join(Severity)}")
+    return Severity(table.text("severity"))
 
 
 def _people(file: _Table) -> OnCall:
@@ -243,7 +266,7 @@ def _status_page(file: _Table) -> StatusPage:
 
 
 def _remediation(file: _Table) -> RemediationPolicy:
-    file.only("methods", "approval_lasts", "settle", "restricted_alerts")
+    file.only("methods", "approval_lasts", "settle", "restricted_alerts", "latched_alerts")
     return RemediationPolicy(
         methods=frozenset(file.texts("methods", default=["PUT", "POST", "DELETE"])),
         approval_lasts=file.duration("approval_lasts", default="5m"),

@@ -33,6 +33,12 @@ class Alert:
         return self.labels.get("alertname", "")
 
     @property
+    def title(self) -> str:
+        """The name, and which tier of it where the rule says so: tiers of one alert come and go on their own."""
+        tier = self.labels.get("tier")
+        return f"{self.name} ({tier})" if tier else self.name
+
+    @property
     def service(self) -> str:
         return self.labels.get("service") or self.labels.get("job") or "unknown service"
 

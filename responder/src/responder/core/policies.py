@@ -11,6 +11,7 @@ from responder.core.effect import Role
 from responder.core.escalation import EscalationPolicy
 from responder.core.incident import Severity
 from responder.core.schedule import OnCall
+from responder.core.security_event import EventPolicy
 from responder.core.status_page import StatusPage
 from responder.errors import NotFound
 
@@ -37,7 +38,10 @@ class HttpPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
-    """`logs` maps the path that a runbook names to the file that may be read for it; `headings` are a team's own words."""
+    """`logs` maps the path that a runbook names to the file that may be read for it; `headings` are a team's own words.
+
+    Incidents of `latched_alerts` end only when a person says so.
+    """
 
     on_call: OnCall
     escalation: tuple[EscalationPolicy, ...]
@@ -47,6 +51,8 @@ class Policies:
     status_page: StatusPage
     remediation: RemediationPolicy
     restricted_alerts: frozenset[str]
+    latched_alerts: frozenset[str]
+    security_events: Mapping[str, EventPolicy]
     headings: Mapping[Role, tuple[str, ...]]
 
     def escalation_for(self, severity: Severity) -> EscalationPolicy:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from datetime import timedelta
 
@@ -13,14 +11,9 @@ from responder.core.clock import Clock
 from responder.core.page import Page
 from responder.errors import SourceRefused, SourceUnavailable
 from responder.integrations.session import request
+from responder.integrations.signatures import signature
 
 LIMIT = timedelta(seconds=5)
-
-
-def signature(key: bytes, *, timestamp: int, body: bytes) -> str:
-    """The value of the signature header: HMAC-SHA256 over `timestamp.body`."""
-    digest = hmac.new(key, f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={timestamp},v1={digest}"
 
 
 class WebhookPager:

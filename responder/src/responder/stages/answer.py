@@ -1,4 +1,4 @@
-"""What a person does with an incident: acknowledge, assess, mitigate, note, preview and approve a remedy.
+"""What a person does with an incident: acknowledge, assess, mitigate, close, note, preview and approve a remedy.
 
 Every one is a transaction that moves a state by its table and writes who did it into the timeline.
 """
@@ -14,9 +14,9 @@ from responder.core.remediation import Remediation
 from responder.core.status_page import UpdateState
 from responder.core.timeline import EntryKind
 from responder.errors import BadPayload, Conflict
-from responder.stages import communicate
+from responder.stages import communicate, resolve
 from responder.stages.ports import Outside
-from responder.store import deadlines, escalations, incidents, remediations, timeline
+from responder.store import alerts, deadlines, escalations, incidents, recoveries, remediations, timeline
 from responder.store.db import Conn
 from responder.store.remediations import Note
 
@@ -68,11 +68,37 @@ async def mitigated(conn: Conn, outside: Outside, incident: Incident, *, person:
     return moved
 
 
+async def close(outside: Outside, incident_id: IncidentId, *, person: str, text: str) -> Incident:
+    """Resolves the incident because a person says so, with the reason. What is latched ends in no other way.
+
+    Raises BadPayload without a reason, Conflict while a rule fires that will say by itself when it is over.
+    """
+    reason = _words(text, "A reason for closing")
+    async with outside.database.transaction() as conn:
+        incident = await incidents.get(conn, incident_id, lock=True)
+        latched = incident.alertname in outside.policies.latched_alerts
+        firing = await alerts.still_firing(conn, incident_id)
+        if firing and not latched:
+            raise Conflict(
+                f"{firing} {'alert of it fires' if firing == 1 else 'alerts of it fire'} still;"
+                f" {incident.name} ends when the rule is quiet and the checks pass. Nothing was changed."
+            )
+        now = outside.clock.now()
+        await alerts.end_of_incident(conn, incident_id, now=now)
+        await recoveries.cancel(conn, incident_id)
+        return await resolve.end(
+            conn,
+            outside,
+            incident,
+            text=f"{person.capitalize()} closes it: {outside.policies.bindings.redact(reason)}",
+            data={"seconds": round((now - incident.opened_at).total_seconds(), 1), "latched": latched},
+            actor=person,
+        )
+
+
 async def note(outside: Outside, incident_id: IncidentId, *, person: str, text: str) -> None:
     """Adds a person's words to the timeline. Raises BadPayload when there are none or too many."""
-    words = text.strip()
-    if not words or len(words) > NOTE_LIMIT:
-        raise BadPayload(f"A note has 1 to {NOTE_LIMIT} characters; this one has {len(words)}.")
+    words = _words(text, "A note")
     async with outside.database.transaction() as conn:
         incident = await incidents.get(conn, incident_id)
         await _tell(
@@ -148,6 +174,13 @@ async def undo(outside: Outside, incident_id: IncidentId, remediation_id: int, *
             data={"remediation": item.id},
         )  # fmt: skip
         return item
+
+
+def _words(text: str, what: str) -> str:
+    words = text.strip()
+    if not words or len(words) > NOTE_LIMIT:
+        raise BadPayload(f"{what} has 1 to {NOTE_LIMIT} characters; this one has {len(words)}.")
+    return words
 
 
 async def _move(conn: Conn, outside: Outside, incident: Incident, event: Event) -> Incident:

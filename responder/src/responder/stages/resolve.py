@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 from responder.core.evidence import Judgement
 from responder.core.incident import OPEN, Event, Incident, IncidentId
@@ -11,7 +13,7 @@ from responder.core.process import Deadline, Milestone, met_by, milestone_named
 from responder.core.remediation import Event as RemediationEvent
 from responder.core.remediation import State
 from responder.core.status_page import UpdateState
-from responder.core.timeline import EntryKind
+from responder.core.timeline import SYSTEM, EntryKind
 from responder.stages import communicate, investigate
 from responder.stages.ports import Outside
 from responder.store import (
@@ -34,6 +36,7 @@ from responder.telemetry import DECISIONS
 class Decision(StrEnum):
     RESOLVED = "resolved"
     NOT_OPEN = "incident_is_not_open"
+    LATCHED = "waits_for_a_person"
     FIRES_AGAIN = "fires_again"
     CHECKS_FAIL = "checks_fail"
 
@@ -51,7 +54,7 @@ async def run(outside: Outside, claim: Claim) -> None:
     ]
     async with outside.database.transaction() as conn:
         incident = await incidents.get(conn, incident_id, lock=True)
-        decision = await _decide(conn, incident, failing)
+        decision = await _decide(conn, outside, incident, failing)
         if decision is Decision.CHECKS_FAIL:
             await _refuse(conn, outside, claim, incident, failing)
         else:
@@ -61,9 +64,11 @@ async def run(outside: Outside, claim: Claim) -> None:
     DECISIONS.labels(stage="resolve", reason=decision).inc()
 
 
-async def _decide(conn: Conn, incident: Incident, failing: list[str]) -> Decision:
+async def _decide(conn: Conn, outside: Outside, incident: Incident, failing: list[str]) -> Decision:
     if incident.status not in OPEN:
         return Decision.NOT_OPEN
+    if incident.alertname in outside.policies.latched_alerts:
+        return Decision.LATCHED
     if await alerts.still_firing(conn, incident.id):
         return Decision.FIRES_AGAIN
     return Decision.CHECKS_FAIL if failing else Decision.RESOLVED
@@ -85,6 +90,23 @@ async def _refuse(conn: Conn, outside: Outside, claim: Claim, incident: Incident
 
 async def _resolve(conn: Conn, outside: Outside, incident: Incident, *, checks: int) -> None:
     now = outside.clock.now()
+    quiet = (now - incident.quiet_since).total_seconds() if incident.quiet_since else 0
+    lasted = (now - incident.opened_at).total_seconds()
+    text = f"Resolved after {lasted:.0f} s: quiet for {quiet:.0f} s and {checks} checks pass"
+    await end(conn, outside, incident, text=text, data={"seconds": round(lasted, 1), "checks": checks})
+
+
+async def end(
+    conn: Conn,
+    outside: Outside,
+    incident: Incident,
+    *,
+    text: str,
+    data: Mapping[str, Any],
+    actor: str = SYSTEM,
+) -> Incident:
+    """Resolves the incident with all that follows from it: paging, remedies, the status page, the post-mortem."""
+    now = outside.clock.now()
     moved = await incidents.change(conn, incident, Event.RESOLVE, now=now)
     await deadlines.meet(conn, incident.id, met_by(moved.status), now=now)
     await _start_review_clock(conn, outside, moved)
@@ -92,18 +114,12 @@ async def _resolve(conn: Conn, outside: Outside, incident: Incident, *, checks: 
     for item in await remediations.of_incident(conn, incident.id):
         if item.state in {State.OFFERED, State.PREVIEWING, State.PREVIEWED, State.APPROVED}:
             await remediations.change(conn, item, RemediationEvent.WITHDRAW, now=now)
-    quiet = (now - incident.quiet_since).total_seconds() if incident.quiet_since else 0
-    lasted = (now - incident.opened_at).total_seconds()
     await timeline.append(
-        conn,
-        incident.id,
-        EntryKind.INCIDENT_RESOLVED,
-        at=now,
-        text=f"Resolved after {lasted:.0f} s: quiet for {quiet:.0f} s and {checks} checks pass",
-        data={"seconds": round(lasted, 1), "checks": checks},
+        conn, incident.id, EntryKind.INCIDENT_RESOLVED, at=now, actor=actor, text=text, data=data
     )
     await communicate.announce(conn, outside, moved, UpdateState.RESOLVED)
     await postmortems.schedule(conn, incident.id, now=now)
+    return moved
 
 
 async def _start_review_clock(conn: Conn, outside: Outside, incident: Incident) -> None:

@@ -11,6 +11,7 @@ from responder.core.incident import Incident, IncidentId, Kind, Severity
 from responder.core.process import Deadline, Milestone, applies, milestone_named
 from responder.core.status_page import UpdateState
 from responder.core.timeline import EntryKind
+from responder.errors import Conflict
 from responder.runbooks.library import Entry
 from responder.runbooks.plan import plan_remediation, plan_steps
 from responder.stages import communicate
@@ -49,6 +50,16 @@ WATCHDOG = "Watchdog"
 
 async def run(outside: Outside, claim: Claim) -> None:
     """Triages one alert."""
+    try:
+        decision = await _triage(outside, claim)
+    except Conflict:
+        # Another alert of the same name opened the incident in the same moment: now there is one to join. If the
+        # conflict was about the claim, it is raised again.
+        decision = await _triage(outside, claim)
+    DECISIONS.labels(stage="triage", reason=decision).inc()
+
+
+async def _triage(outside: Outside, claim: Claim) -> Decision:
     async with outside.database.transaction() as conn:
         stored = await alerts.get(conn, claim.id)
         if stored.alert.name == WATCHDOG:
@@ -58,7 +69,7 @@ async def run(outside: Outside, claim: Claim) -> None:
         else:
             decision = await _firing(conn, outside, stored)
         await due.finish(conn, alerts.QUEUE, claim)
-    DECISIONS.labels(stage="triage", reason=decision).inc()
+    return decision
 
 
 async def _resolved(conn: Conn, outside: Outside, stored: StoredAlert) -> Decision:
@@ -66,18 +77,32 @@ async def _resolved(conn: Conn, outside: Outside, stored: StoredAlert) -> Decisi
         return Decision.RESOLVED_UNKNOWN
     now = outside.clock.now()
     incident = await incidents.get(conn, stored.incident_id, lock=True)
+    still_firing = await alerts.still_firing(conn, incident.id)
+    latched = incident.alertname in outside.policies.latched_alerts
     await timeline.append(
         conn,
         incident.id,
         EntryKind.ALERT_RESOLVED,
         at=now,
-        text=f"{stored.alert.name} is quiet",
-        data={"alert": stored.alert.name, "fingerprint": stored.alert.fingerprint},
+        text=f"{stored.alert.title} is quiet{_meanwhile(still_firing, latched=latched)}",
+        data={
+            "alert": stored.alert.name,
+            "fingerprint": stored.alert.fingerprint,
+            "still_firing": still_firing,
+        },
     )
-    if await alerts.still_firing(conn, incident.id) == 0:
+    if still_firing == 0:
         await incidents.set_quiet_since(conn, incident.id, now)
+    if still_firing == 0 and not latched:
         await recoveries.schedule(conn, incident.id, due_at=now + outside.policies.remediation.settle)
     return Decision.RESOLVED
+
+
+def _meanwhile(still_firing: int, *, latched: bool) -> str:
+    """What keeps the incident open although one of its alerts is quiet."""
+    if still_firing:
+        return f"; {still_firing} more of this incident still {'fires' if still_firing == 1 else 'fire'}"
+    return "; it stays open until a person closes it" if latched else ""
 
 
 async def _firing(conn: Conn, outside: Outside, stored: StoredAlert) -> Decision:
@@ -142,7 +167,7 @@ async def _received(conn: Conn, incident_id: IncidentId, stored: StoredAlert) ->
         incident_id,
         EntryKind.ALERT_RECEIVED,
         at=stored.received_at,
-        text=f"{stored.alert.name} fires: {stored.alert.summary}",
+        text=f"{stored.alert.title} fires: {stored.alert.summary}",
         data={
             "alert": stored.alert.name,
             "fingerprint": stored.alert.fingerprint,

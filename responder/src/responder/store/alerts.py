@@ -90,6 +90,14 @@ async def of_incident(conn: Conn, incident_id: IncidentId) -> list[StoredAlert]:
     ]
 
 
+async def end_of_incident(conn: Conn, incident_id: IncidentId, *, now: datetime) -> None:
+    """Ends what still fires, since a person closed the incident. Delivered again under the same start, it is not new."""
+    await conn.execute(
+        "UPDATE alerts SET status = 'resolved', ends_at = %s WHERE incident_id = %s AND status = 'firing'",
+        (now, incident_id),
+    )
+
+
 async def still_firing(conn: Conn, incident_id: IncidentId) -> int:
     """How many alerts of the incident fire."""
     cursor = await conn.execute(

@@ -109,6 +109,13 @@ async def mitigate(name: str, body: Words, person: Asking, parts: Parts) -> dict
     )
 
 
+@router.post("/{name}/resolve")
+async def resolve(name: str, body: Words, person: Asking, parts: Parts) -> dict[str, Any]:
+    """Closes the incident with a reason; what is latched ends in no other way."""
+    incident = await incident_for(parts.outside, parse_incident_name(name), person)
+    return incident_json(await answer.close(parts.outside, incident.id, person=person.name, text=body.text))
+
+
 @router.post("/{name}/note", status_code=204)
 async def note(name: str, body: Words, person: Asking, parts: Parts) -> None:
     incident = await incident_for(parts.outside, parse_incident_name(name), person)

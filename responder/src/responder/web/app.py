@@ -14,7 +14,17 @@ from responder.bootstrap import WEB_CONNECTIONS, outside
 from responder.config import Settings
 from responder.core.clock import Clock
 from responder.integrations.links import Signer
-from responder.web import acknowledgements, alerts, api, console, health, problems, sign_in, status
+from responder.web import (
+    acknowledgements,
+    alerts,
+    api,
+    console,
+    health,
+    problems,
+    security_events,
+    sign_in,
+    status,
+)
 from responder.web.guard import Guard
 from responder.web.live import Live
 from responder.web.state import Web
@@ -49,7 +59,7 @@ def create_app(settings: Settings, clock: Clock) -> FastAPI:
     )
     app.add_middleware(Guard)
     problems.install(app)
-    for routes in (alerts, acknowledgements, sign_in, api, console, status, health):
+    for routes in (alerts, security_events, acknowledgements, sign_in, api, console, status, health):
         app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

@@ -54,6 +54,7 @@ async def _values(name: str, person: Person, parts: Web) -> dict[str, Any]:
         "incident": shown.incident,
         "possible": events_possible(shown.incident),
         "person": person.name,
+        "latched": shown.incident.alertname in parts.outside.policies.latched_alerts,
         "show": parts.outside.policies.bindings.show,
         "severities": list(Severity),
     }
@@ -80,6 +81,8 @@ async def act(
             await answer.mitigate(
                 parts.outside, incident.id, person=person.name, text=text or "says: mitigated"
             )
+        case "resolve":
+            await answer.close(parts.outside, incident.id, person=person.name, text=text)
         case "note":
             await answer.note(parts.outside, incident.id, person=person.name, text=text)
         case _:

@@ -11,6 +11,7 @@ from responder.errors import (
     Conflict,
     IllegalTransition,
     InvalidToken,
+    NotConfigured,
     NotFound,
     ResponderError,
     StoreUnavailable,
@@ -26,6 +27,7 @@ _STATUS: tuple[tuple[type[ResponderError], int, str], ...] = (
     (BadPayload, 400, "Not understood"),
     (IllegalTransition, 409, "Not possible now"),
     (Conflict, 409, "Changed meanwhile"),
+    (NotConfigured, 503, "Not configured"),
     (StoreUnavailable, 503, "The database does not answer"),
 )
 
