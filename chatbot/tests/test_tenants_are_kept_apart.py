@@ -11,9 +11,8 @@ import pytest
 from psycopg import sql
 
 from chatbot.core.passages import Passage
-from chatbot.errors import UnsafeDatabase
 from chatbot.stages import retrieve as retrieve_stage
-from chatbot.store.boot_check import SCHEMA_REVISION, TENANT_TABLES
+from chatbot.store.catalogue import FACTS, PARAMETERS
 from chatbot.store.db import Database
 from chatbot_house import Chatbot
 
@@ -53,7 +52,8 @@ def column_of(table: str) -> sql.Identifier:
 def test_every_tenant_table_of_the_catalogue_is_tested(app_url: str) -> None:
     """A new table with a tenant's rows cannot be left out of these tests."""
     with psycopg.connect(app_url) as conn:
-        found = {row[0] for row in conn.execute(TENANT_TABLES).fetchall()}
+        tables = conn.execute(FACTS, PARAMETERS).fetchone()[2]
+        found = {table["name"] for table in tables}
     assert found == set(ROWS)
 
 
@@ -164,44 +164,3 @@ async def test_a_foreign_row_is_withheld_counted_and_audited(
         == 1
     )
     assert audit_rows("tenant_isolation_violation")[0][0] == acme
-
-
-WEAKENED = {
-    "FORCE ROW LEVEL SECURITY": "ALTER TABLE documents NO FORCE ROW LEVEL SECURITY",
-    "ENABLE": "ALTER TABLE passages DISABLE ROW LEVEL SECURITY",
-    "no policy": "DROP POLICY tenant ON messages",
-    "does not compare": "CREATE POLICY open ON documents USING (true)",
-    "lacks ENABLE": "CREATE TABLE forgotten (tenant_id uuid)",
-    "security_invoker": "CREATE VIEW all_documents AS SELECT * FROM documents",
-    "member of chatbot_owner": "GRANT chatbot_owner TO chatbot_of_tests",
-    "chatbot migrate": "UPDATE alembic_version SET version_num = 'old'",
-}
-
-
-@pytest.mark.parametrize("fault", WEAKENED)
-async def test_it_refuses_to_start_over_a_weakened_database(
-    superuser_url: str, app_url: str, fault: str
-) -> None:
-    """Whatever guard is taken away, the boot check names it and the door stays shut."""
-    with psycopg.connect(superuser_url) as conn:
-        conn.execute(WEAKENED[fault])
-    try:
-        async with Database(app_url, size=1, application="test") as db:
-            with pytest.raises(UnsafeDatabase, match=fault):
-                await db.verify()
-    finally:
-        with psycopg.connect(superuser_url) as conn:  # roles belong to the whole cluster
-            conn.execute("REVOKE chatbot_owner FROM chatbot_of_tests")
-
-
-async def test_it_refuses_to_serve_as_a_superuser(superuser_url: str) -> None:
-    """A superuser, whom no policy binds, cannot be the role that serves."""
-    async with Database(superuser_url, size=1, application="test") as db:
-        with pytest.raises(UnsafeDatabase, match="superuser"):
-            await db.verify()
-
-
-def test_the_boot_check_expects_the_newest_migration(superuser_url: str) -> None:
-    """A new migration cannot be forgotten by the boot check."""
-    with psycopg.connect(superuser_url) as conn:
-        assert conn.execute("SELECT version_num FROM alembic_version").fetchone() == (SCHEMA_REVISION,)

@@ -1,18 +1,28 @@
 """What must be true of the database before one tenant's question is answered from it.
 
-Reads the catalogue only. Does not know whether the policies are the right ones beyond their mention of
-`app.tenant_id`; the tests of isolation do.
+Two questions to the catalogue, judged here; nothing is read of any tenant. Does not know what a trigger or a function
+does, only that it is one that was reviewed.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
 from chatbot.errors import UnsafeDatabase
+from chatbot.store.catalogue import (
+    FACTS,
+    OTHER_CHECKS,
+    PARAMETERS,
+    REVISION,
+    SECURITY_DEFINER,
+    SEE_ALL,
+    UNIQUE_ACROSS_TENANTS,
+)
 
 # The newest migration; a test compares it with the folder.
 SCHEMA_REVISION = "0001"
@@ -20,109 +30,155 @@ SCHEMA_REVISION = "0001"
 LEAST_POSTGRES = 170006
 LEAST_PGVECTOR = (0, 8, 4)
 
-ROLE = """
-SELECT current_user AS name, r.rolsuper, r.rolbypassrls,
-       (SELECT coalesce(array_agg(m.rolname::text ORDER BY m.rolname), '{}') FROM pg_roles m
-         WHERE pg_has_role(current_user, m.oid, 'MEMBER') AND m.oid <> r.oid
-           AND (m.rolsuper OR m.rolbypassrls
-                OR EXISTS (SELECT FROM pg_class c WHERE c.relowner = m.oid AND c.relnamespace = 'public'::regnamespace))
-       ) AS powerful
-  FROM pg_roles r WHERE r.rolname = current_user
-"""
+# The one comparison, without the blanks, brackets and casts that PostgreSQL adds when it shows it.
+MINE = "nullifcurrent_setting'app.tenant_id',true,''::uuid"
+_DRESS = re.compile(r"[\s()]|::text")
+AUDIT_TRIGGERS = frozenset({"audit_append_only", "audit_chained"})
 
-VERSIONS = """
-SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS postgres,
-       (SELECT extversion FROM pg_extension WHERE extname = 'vector') AS pgvector
-"""
-
-# Every table that holds a tenant's rows, found by its column so that a new one cannot be forgotten.
-TENANT_TABLES = """
-SELECT c.relname AS name, c.relrowsecurity AS enabled, c.relforcerowsecurity AS forced,
-       pg_get_userbyid(c.relowner) = current_user AS owned,
-       (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid) AS policies,
-       (SELECT coalesce(array_agg(p.policyname::text), '{}') FROM pg_policies p
-         WHERE p.schemaname = 'public' AND p.tablename = c.relname
-           AND EXISTS (SELECT FROM unnest(p.roles) AS bound
-                        WHERE bound = 'public' OR pg_has_role(current_user, bound, 'MEMBER'))
-           AND (coalesce(p.qual, p.with_check) NOT LIKE '%app.tenant\\_id%'
-                OR coalesce(p.with_check, p.qual) NOT LIKE '%app.tenant\\_id%')) AS loose
-  FROM pg_class c
- WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
-   AND (c.relname = 'tenants' OR EXISTS (
-        SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped))
- ORDER BY c.relname
-"""
-
-VIEWS = """
-SELECT relname AS name FROM pg_class
- WHERE relnamespace = 'public'::regnamespace AND relkind IN ('v', 'm')
-   AND NOT coalesce('security_invoker=true' = ANY (reloptions), false)
-   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = pg_class.oid AND d.deptype = 'e')
-"""
+Fact = Mapping[str, Any]
 
 
 async def check_database(conn: AsyncConnection[DictRow]) -> None:
     """Raises UnsafeDatabase, with every fault found and the remedy."""
-    faults = [*_role_faults(await _one(conn, ROLE)), *_version_faults(await _one(conn, VERSIONS))]
-    found = await (await conn.execute("SELECT to_regclass('public.alembic_version') AS name")).fetchone()
-    if not found or not found["name"]:
+    facts = await (await conn.execute(FACTS, PARAMETERS)).fetchone() or {}
+    faults = [*role_faults(facts["role"]), *version_faults(facts["versions"])]
+    if not facts["migrated"]:
         faults.append("the schema has not been made: run 'chatbot migrate'")
     else:
-        revision = (await _one(conn, "SELECT version_num FROM public.alembic_version"))["version_num"]
-        if revision != SCHEMA_REVISION:
-            faults.append(
-                f"the schema is at {revision}, this program needs {SCHEMA_REVISION}: run 'chatbot migrate'"
-            )
-        tables = await (await conn.execute(TENANT_TABLES)).fetchall()
-        faults += [fault for table in tables for fault in _table_faults(table)]
-        faults += [
-            f"view {view['name']} is not security_invoker"
-            for view in await (await conn.execute(VIEWS)).fetchall()
-        ]
+        found = await (await conn.execute(REVISION)).fetchone()
+        faults += schema_faults(found["version_num"] if found else "nothing", facts)
     if faults:
         raise UnsafeDatabase(
             "The database does not keep tenants apart: " + "; ".join(faults) + ".",
-            remedy="Run 'chatbot migrate', and connect as the role that it makes.",
+            remedy="Mend what is named. 'chatbot migrate' brings roles and schema up to date; CHATBOT_DATABASE_URL must"
+            " name the role that it makes, and nothing may be granted to that role beside.",
         )
 
 
-async def _one(conn: AsyncConnection[DictRow], statement: Any) -> DictRow:
-    row = await (await conn.execute(statement)).fetchone()
-    return row or {}
-
-
-def _role_faults(role: DictRow) -> list[str]:
+def role_faults(role: Fact) -> Iterator[str]:
+    """What the serving role may do that no policy would bind."""
     name = role["name"]
-    faults: list[str] = []
-    if role["rolsuper"]:
-        faults.append(f"role {name} is a superuser, whom no policy binds")
-    if role["rolbypassrls"]:
-        faults.append(f"role {name} has BYPASSRLS")
-    if role["powerful"] and not role["rolsuper"]:
-        faults.append(f"role {name} is a member of {', '.join(role['powerful'])}, whom policies do not bind")
-    return faults
+    if role["superuser"]:
+        yield f"role {name} is a superuser, whom no policy binds"
+        return
+    for power, words in (
+        ("bypassrls", "has BYPASSRLS"),
+        ("createrole", "has CREATEROLE: it could make itself a member of the owner"),
+        ("replication", "has REPLICATION, which reads past every policy"),
+        ("creates", "may create in schema public: REVOKE CREATE ON SCHEMA public"),
+    ):
+        if role[power]:
+            yield f"role {name} {words}"
+    if role["powerful"]:
+        yield f"role {name} is a member of {', '.join(role['powerful'])}, whom the policies do not bind"
+    if role["tenant"]:
+        yield (
+            f"app.tenant_id is {role['tenant']} where nobody has set it: a default of the role or the database, or"
+            " another program behind the same pooler sets it for the session"
+        )
 
 
-def _version_faults(found: DictRow) -> list[str]:
-    faults: list[str] = []
+def version_faults(found: Fact) -> Iterator[str]:
+    """Versions that leak by a known fault."""
     if found["number"] < LEAST_POSTGRES:
-        faults.append(f"PostgreSQL is {found['postgres']}, at least 17.6 is needed")
+        yield f"PostgreSQL is {found['postgres']}, at least 17.6 is needed: upgrade the server"
     pgvector = found["pgvector"]
     if pgvector is None:
-        faults.append("the extension vector is missing")
+        yield "the extension vector is missing: run 'chatbot migrate'"
     elif tuple(int(part) for part in re.findall(r"\d+", pgvector)[:3]) < LEAST_PGVECTOR:
-        faults.append(f"pgvector is {pgvector}, at least 0.8.4 is needed")
-    return faults
+        yield f"pgvector is {pgvector}, at least 0.8.4 is needed: ALTER EXTENSION vector UPDATE"
 
 
-def _table_faults(table: DictRow) -> list[str]:
+def schema_faults(revision: str, facts: Fact) -> Iterator[str]:
+    """What is wrong with tables, views, functions and the roles without login."""
+    if revision != SCHEMA_REVISION:
+        yield f"the schema is at {revision}, this program needs {SCHEMA_REVISION}: run 'chatbot migrate'"
+    for table in facts["tables"]:
+        yield from table_faults(table)
+        for policy in table["policies"]:
+            yield from policy_faults(table, policy)
+        yield from key_faults(table)
+    for view in facts["views"]:
+        if view["materialized"]:
+            yield f"materialized view {view['name']} keeps rows that no policy binds: drop it"
+        else:
+            yield f"view {view['name']} is not security_invoker: ALTER VIEW … SET (security_invoker = true)"
+    for function in facts["functions"]:
+        yield from function_faults(function)
+    for role in facts["see_all"]:
+        yield from _onlooker_faults(role)
+    if off := AUDIT_TRIGGERS - set(facts["audit_triggers"]):
+        yield f"trigger {', '.join(sorted(off))} of audit_logs is off or gone: ALTER TABLE audit_logs ENABLE TRIGGER USER"
+
+
+def table_faults(table: Fact) -> Iterator[str]:
+    """Row-level security itself, the owner, and grants that look past it."""
     name = table["name"]
-    faults: list[str] = []
     if not (table["enabled"] and table["forced"]):
-        faults.append(f"table {name} lacks ENABLE or FORCE ROW LEVEL SECURITY")
+        yield f"table {name} lacks ENABLE or FORCE ROW LEVEL SECURITY"
     if not table["policies"]:
-        faults.append(f"table {name} has no policy")
+        yield f"table {name} has no policy"
     if table["owned"]:
-        faults.append(f"table {name} belongs to the role that serves")
-    faults += [f"policy {policy} of table {name} does not compare app.tenant_id" for policy in table["loose"]]
-    return faults
+        yield f"table {name} belongs to the role that serves"
+    if table["owner_enters"]:
+        yield f"table {name} belongs to {table['owner']}, who can log in: ALTER ROLE {table['owner']} NOLOGIN"
+    if table["beyond"]:
+        yield f"the serving role has {', '.join(table['beyond'])} on table {name}, which look past every policy"
+    if table["public"]:
+        yield f"something of table {name} is granted to PUBLIC"
+
+
+def policy_faults(table: Fact, policy: Fact) -> Iterator[str]:
+    """A policy may compare the tenant, or let a reviewed role look. A restrictive one only narrows."""
+    if not policy["permissive"]:
+        return
+    label = f"policy {policy['name']} of table {table['name']}"
+    if policy["binds_us"]:
+        wanted = f"{table['key']}={MINE}"
+        reviewed = OTHER_CHECKS.get((table["name"], policy["name"]), "")
+        forms = {wanted, f"{reviewed}{MINE}"} if reviewed and policy["command"] == "a" else {wanted}
+        given = [_bare(policy[part]) for part in ("qual", "check") if policy[part] is not None]
+        if not given or not set(given) <= forms:
+            yield f"{label} does not compare app.tenant_id in the one form that is known to be safe"
+    for role in policy["others"]:
+        if role not in SEE_ALL or policy["command"] != "r":
+            yield f"{label} lets role {role} past the tenants"
+
+
+def key_faults(table: Fact) -> Iterator[str]:
+    """Uniqueness and foreign keys look past row-level security: they must carry the tenant."""
+    name, key = table["name"], table["key"]
+    for index in table["uniques"]:
+        columns, allowed = index["columns"], index["name"] in UNIQUE_ACROSS_TENANTS
+        if key not in columns and not allowed:
+            yield f"unique index {index['name']} of table {name} has no {key}: it tells that another tenant has the value"
+        elif index["primary"] and columns[0] != key and not allowed:
+            yield f"the primary key of table {name} does not begin with {key}"
+    for foreign in table["foreign_keys"]:
+        if not foreign["with_tenant"]:
+            yield f"foreign key {foreign['name']} of table {name} could point into another tenant: it has no {key}"
+
+
+def function_faults(function: Fact) -> Iterator[str]:
+    """A SECURITY DEFINER function acts as its owner."""
+    name = function["name"]
+    if name not in SECURITY_DEFINER:
+        yield f"function {name} is SECURITY DEFINER and was not reviewed"
+    if not function["fixed"]:
+        yield f"function {name} is SECURITY DEFINER without a fixed search_path: ALTER FUNCTION … SET search_path"
+    if function["public"]:
+        yield f"function {name} is SECURITY DEFINER and PUBLIC may call it: REVOKE ALL ON FUNCTION … FROM PUBLIC"
+
+
+def _onlooker_faults(role: Fact) -> Iterator[str]:
+    name = role["name"]
+    if role["enters"]:
+        yield f"role {name} can log in and sees all tenants: ALTER ROLE {name} NOLOGIN"
+    if role["unbound"]:
+        yield f"role {name} is a superuser or has BYPASSRLS"
+    if role["writes"]:
+        yield f"role {name} may change {', '.join(role['writes'])}; it is there to look"
+
+
+def _bare(expression: str) -> str:
+    return _DRESS.sub("", expression).lower()
