@@ -22,7 +22,7 @@ _OPS = {"≥": ">=", "≤": "<="}
 _SPOKEN = tuple(
     (
         re.compile(
-            rf"\\b(?:is |are |was |has been |stays? |goes |rises |falls |drops )?(?:{words})\\s+(?=\\d)",
+            rf"\b(?:is |are |was |has been |stays? |goes |rises |falls |drops )?(?:{words})\s+(?=\d)",
             re.IGNORECASE,
         ),
         op,

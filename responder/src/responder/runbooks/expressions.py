@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -20,11 +20,17 @@ Node = Any
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`left op value`: the part of an expression that decides. `left` is a node of the tree."""
+    """`left op value`: the part of an expression that decides. `left` is a node of the tree.
+
+    `ratio` says that `value` is a share of something else: the expression divides, or compares with a part of a series.
+    `inner` says that it stands within another comparison, as the `x > 5` of `count(x > 5) > 2`.
+    """
 
     left: Node
     op: str
     value: float
+    ratio: bool = False
+    inner: bool = False
 
 
 @lru_cache(maxsize=4096)
@@ -115,38 +121,86 @@ def _calculated(left: float, op: str, right: float) -> float | None:
 
 
 def comparisons(node: Node) -> Iterator[Comparison]:
-    """Every comparison of series with a number, left side first, those under `and`, `or` and `unless` included."""
+    """Every comparison of series with a number, left side first, those under `and` and `or` included.
+
+    What follows `unless` decides when not to fire, so it is none of them.
+    """
     node = bare(node)
     if not isinstance(node, ql.BinaryExpr):
-        for child in children(node) if isinstance(node, ql.AggregateExpr | ql.Call) else []:
+        for child in children(node) if isinstance(node, ql.AggregateExpr | ql.Call | ql.SubqueryExpr) else []:
             yield from comparisons(child)
         return
     op = str(node.op).split()[0]
-    if op in {"and", "or", "unless"}:
+    if op in {"and", "or"}:
         yield from comparisons(node.lhs)
         yield from comparisons(node.rhs)
+    elif op == "unless":
+        yield from comparisons(node.lhs)
     elif op in COMPARISONS:
-        right, left = folded(node.rhs), folded(node.lhs)
-        if right is not None:
-            yield from _scaled(node.lhs, op, right)
-        elif left is not None:
-            yield from _scaled(node.rhs, _FLIPPED[op], left)
+        yield from _compared(node, op)
+
+
+def _compared(node: Node, op: str) -> Iterator[Comparison]:
+    right, left = folded(node.rhs), folded(node.lhs)
+    if right is not None:
+        inside = bare(node.lhs)
+        if _is_truth(inside, op, right):
+            yield from comparisons(inside)
+            return
+        yield from _scaled(node.lhs, op, right)
+        yield from (replace(found, inner=True) for found in comparisons(inside))
+    elif left is not None:
+        yield from _scaled(node.rhs, _FLIPPED[op], left)
+    else:
+        yield from _share_of_series(node, op)
+
+
+def _is_truth(node: Node, op: str, value: float) -> bool:
+    """Whether `(x > bool 5) == 1` only asks if the comparison inside is true."""
+    asked = (op, value) in {("==", 1.0), (">", 0.0), (">=", 1.0), ("!=", 0.0)}
+    return asked and isinstance(node, ql.BinaryExpr) and str(node.op).split()[0] in COMPARISONS
+
+
+def _share_of_series(node: Node, op: str) -> Iterator[Comparison]:
+    """`used > 0.9 * limit` is `used / limit > 0.9`."""
+    for side, other, sign in ((node.rhs, node.lhs, op), (node.lhs, node.rhs, _FLIPPED[op])):
+        if (factor := _factor(side)) and factor > 0:
+            yield Comparison(other, sign, factor, ratio=True)
+            return
 
 
 def _scaled(left: Node, op: str, value: float) -> Iterator[Comparison]:
-    """`100 * x > 5` is `x > 0.05`; `1 - x < 0.999` is `x > 0.001`."""
+    """`100 * x > 5` is `x > 0.05`; `x / 1024 > 5` is `x > 5120`; `1 - x < 0.999` is `x > 0.001`."""
     left = bare(left)
     if isinstance(left, ql.BinaryExpr):
-        factor_left, factor_right = folded(left.lhs), folded(left.rhs)
-        inner_op = str(left.op)
-        if inner_op == "*" and (factor := factor_left if factor_left is not None else factor_right):
-            inner = left.rhs if factor_left is not None else left.lhs
+        first, second = folded(left.lhs), folded(left.rhs)
+        inner_op = str(left.op).split()[0]
+        factor = first if first is not None else second
+        inner = left.rhs if first is not None else left.lhs
+        if inner_op == "*" and factor:
             yield from _scaled(inner, op if factor > 0 else _FLIPPED[op], value / factor)
             return
-        if inner_op == "-" and factor_left is not None:
-            yield from _scaled(left.rhs, _FLIPPED[op], factor_left - value)
+        if inner_op == "/" and second:
+            yield from _scaled(left.lhs, op if second > 0 else _FLIPPED[op], value * second)
             return
-    yield Comparison(left, op, value)
+        if inner_op == "-" and first is not None:
+            yield from _scaled(left.rhs, _FLIPPED[op], first - value)
+            return
+        if inner_op in {"+", "-"} and factor is not None:
+            yield from _scaled(inner, op, value - factor if inner_op == "+" else value + factor)
+            return
+        if inner_op == "/" and (part := _factor(left.lhs)):
+            # `100 * a / b` is `(100 * a) / b`.
+            op, value = op if part > 0 else _FLIPPED[op], value / part
+    yield Comparison(left, op, value, ratio=any(True for _ in divisions(left)))
+
+
+def _factor(node: Node) -> float | None:
+    node = bare(node)
+    if not isinstance(node, ql.BinaryExpr) or str(node.op).split()[0] != "*":
+        return None
+    first = folded(node.lhs)
+    return folded(node.rhs) if first is None else first
 
 
 def selectors(node: Node) -> Iterator[Node]:
@@ -189,8 +243,11 @@ def grouping(node: Node) -> tuple[str, tuple[str, ...]]:
 
 
 def divisions(node: Node) -> Iterator[Node]:
+    """Those of series by series: to divide by a number is to measure in another unit."""
     return (
-        inner for inner in walk(node) if isinstance(inner, ql.BinaryExpr) and str(inner.op).split()[0] == "/"
+        inner
+        for inner in walk(node)
+        if isinstance(inner, ql.BinaryExpr) and str(inner.op).split()[0] == "/" and folded(inner.rhs) is None
     )
 
 

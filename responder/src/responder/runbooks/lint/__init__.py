@@ -65,6 +65,6 @@ def lint(
     return Report(
         defects=tuple(sorted({*kept, *wrong}, key=lambda d: (d.file, d.line, d.rule, d.message))),
         silenced=len(found) - len(kept),
-        compared=Counter(answer for answer, _ in words.compare(subject)),
+        compared=Counter(answer.comparison for answer in words.compare(subject)),
         notes=notes,
     )
