@@ -152,13 +152,14 @@ class House:
         smtp_port = await self._serve_mail()
         self.error_log = self.folder / "error.log"
         self.error_log.write_text("")
+        self.url = f"http://127.0.0.1:{self.free_port()}"
         self.environ = self._environment(smtp_port)
         self.settings: Settings = load_settings(self.environ)
         self.outside: Outside = await self._stack.enter_async_context(
             outside(self.settings, self.clock, connections=8, application="test worker")
         )
         self.worker = Worker(self.outside)
-        self.url = await self._serve_responder()
+        await self._serve_responder()
         self.session = await self._stack.enter_async_context(aiohttp.ClientSession())
         return self
 
@@ -199,14 +200,18 @@ class House:
             "RESPONDER_TARGET_WRITE_URL": self.target_url,
             "RESPONDER_SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
             "RESPONDER_MAIL_FROM": "responder@example.com",
+            "RESPONDER_PUBLIC_URL": self.url,
             "RESPONDER_STATUS_DIR": str(self.folder / "status"),
             "RESPONDER_POSTMORTEM_DIR": str(self.folder / "postmortems"),
             "CHATBOT_ADMIN_TOKEN": ADMIN_TOKEN,
         }
 
-    async def _serve_responder(self) -> str:
+    async def _serve_responder(self) -> None:
         app = create_app(self.settings, self.clock)
-        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", timeout_graceful_shutdown=1)
+        port = int(self.url.rpartition(":")[2])
+        config = uvicorn.Config(
+            app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1
+        )
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())
 
@@ -217,8 +222,6 @@ class House:
         self._stack.push_async_callback(stop)
         while not server.started:
             await asyncio.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        return f"http://127.0.0.1:{port}"
 
     @staticmethod
     def free_port() -> int:

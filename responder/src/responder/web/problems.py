@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
 
 from responder.errors import (
     BadPayload,
@@ -32,6 +35,12 @@ _STATUS: tuple[tuple[type[ResponderError], int, str], ...] = (
 )
 
 
+_SAID = {
+    404: "There is no such page. The incidents are listed at the front; programs find every path at /api/openapi.json.",
+    405: "This address does not take that method; /api/openapi.json lists those of each path.",
+}
+
+
 def problem(request: Request, status: int, title: str, detail: str) -> Response:
     headers = {"Retry-After": "2"} if status == 503 else {}
     if wants_html(request):
@@ -51,6 +60,17 @@ def install(app: FastAPI) -> None:
             if isinstance(error, kind):
                 return problem(request, status, title, str(error))
         return problem(request, 500, "Failed", "An error of this program; its log says more.")
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:  # pyright: ignore[reportUnusedFunction]
+        answer = problem(
+            request,
+            error.status_code,
+            HTTPStatus(error.status_code).phrase,
+            _SAID.get(error.status_code, str(error.detail)),
+        )
+        answer.headers.update(error.headers or {})
+        return answer
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:  # pyright: ignore[reportUnusedFunction]
