@@ -115,8 +115,8 @@ async def run(stack: Stack, scenario: Scenario) -> Teller:
 async def _follow(
     stack: Stack, scenario: Scenario, person: Person, watcher: _Prometheus, teller: Teller
 ) -> None:
-    await watcher.wait_until_firing(scenario.alert)
-    teller.tell("alert_firing", f"{scenario.alert} in Prometheus", at=time.time())
+    fired_at = await watcher.wait_until_firing(scenario.alert, since=teller.began)
+    teller.tell("alert_firing", f"{scenario.alert} in Prometheus", at=fired_at)
     incident = await _incident_since(person, scenario.alert, teller.began)
     acting = asyncio.create_task(_act(stack, person, incident))
     telling = asyncio.create_task(_tell_timeline(person, incident, teller))
@@ -178,10 +178,15 @@ class _Prometheus:
         except TimeoutError as error:
             raise NotReady(f"the chatbot did not answer without errors for {WARM_SECONDS:.0f} s") from error
 
-    async def wait_until_firing(self, alert: str) -> None:
+    async def wait_until_firing(self, alert: str, *, since: float) -> float:
+        """Waits; the time of the evaluation that made it fire, as Prometheus recorded it."""
+        query = f'ALERTS{{alertname="{alert}",alertstate="firing"}}[10m]'
         try:
             async with asyncio.timeout(FIRE_SECONDS):
-                while alert not in await self.firing():
+                while True:
+                    recorded = [float(at) for row in await self._result(query) for at, _ in row["values"]]
+                    if fired := [at for at in recorded if at >= since]:
+                        return min(fired)
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError as error:
             raise NotReady(f"{alert} did not fire within {FIRE_SECONDS:.0f} s of the fault") from error
@@ -193,6 +198,9 @@ class _Prometheus:
         return {a["labels"]["alertname"] for a in alerts if a["state"] == "firing"} - {"Watchdog"}
 
     async def _value(self, query: str) -> float | None:
-        async with self._session.get(f"{self._url}/api/v1/query", params={"query": query}) as response:
-            result = (await response.json())["data"]["result"]
+        result = await self._result(query)
         return float(result[0]["value"][1]) if result else None
+
+    async def _result(self, query: str) -> list[Any]:
+        async with self._session.get(f"{self._url}/api/v1/query", params={"query": query}) as response:
+            return (await response.json())["data"]["result"]

@@ -89,14 +89,14 @@ class Ports:
     def check_free(self) -> None:
         """Raises PortTaken that names each taken port, what it is for, and which process has it."""
         taken = [
-            f"port {port} ({name}) is taken by {_owner(port)}"
+            f"  port {port} ({name}): {_owner(port)}"
             for name, port in self.every().items()
             if not _is_free(port)
         ]
         if taken:
             raise PortTaken(
-                "; ".join(taken) + ". Stop that, or use another block of ports: --port-base 9800 (with make:"
-                " make demo DRILL_ARGS='--port-base 9800 --stack-dir .stack-2')."
+                "ports are taken:\n" + "\n".join(taken) + "\nStop that, or use another block of ports:"
+                " --port-base 9800 (with make: make demo DRILL_ARGS='--port-base 9800 --stack-dir .stack-2')."
             )
 
 
