@@ -192,6 +192,15 @@ def unmet(expects: Sequence[Expectation], body: Any) -> tuple[str, ...]:
     )
 
 
+def fields_at(expects: Sequence[Expectation], body: Any) -> tuple[str, ...]:
+    """What `body` holds now where the expectations will look: `enabled = true`. Empty where it holds none of them."""
+    return tuple(
+        f"{expect.field} = {json.dumps(found)}"
+        for expect in expects
+        if (found := _at(body, expect.field)) is not None
+    )
+
+
 def _at(body: Any, path: str) -> Any:
     for part in path.split("."):
         if not isinstance(body, Mapping) or part not in body:

@@ -12,6 +12,12 @@ def fields_of(body: Any) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
+def shortened(text: str, limit: int) -> str:
+    """On one line, and cut with a mark that says so."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One series of an instant query."""

@@ -175,11 +175,15 @@ def _remedies(group: RemediationGroup, policies: Policies) -> Iterator[PlannedRe
 
 
 def _label(group: RemediationGroup, action: Action) -> str:
-    """The first sentence before the action, which says what it is for; without one, the group's label."""
+    """The first sentence before the action, which says what it is for, as a name: without its full stop.
+
+    Without a sentence, the group's label.
+    """
     before = [
         point for point, line in zip(group.points, group.point_lines, strict=True) if line < action.line
     ]
     if not before:
         return group.label
     sentence = re.split(r"(?<=[.!?])\s", before[-1].replace("\n", " "))[0]
-    return sentence[:LABEL_LIMIT]
+    name = sentence.rstrip(".")
+    return name if len(name) <= LABEL_LIMIT else f"{name[: LABEL_LIMIT - 1]}…"

@@ -22,9 +22,10 @@ from responder.core.remediation import (
     State,
     approval_digest,
     by_phase,
+    fields_at,
     unmet,
 )
-from responder.core.source import Answer
+from responder.core.source import Answer, shortened
 from responder.core.timeline import EntryKind
 from responder.errors import SourceError
 from responder.stages import answer
@@ -37,6 +38,8 @@ from responder.store.remediations import Note
 REQUEST_LIMIT = timedelta(seconds=10)
 SAFE_TO_REPEAT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 KEPT = 2_000
+# How much of an answer a line of the timeline shows.
+NOW_LIMIT = 160
 
 
 async def run(outside: Outside, claim: Claim) -> None:
@@ -78,15 +81,21 @@ async def _preview(outside: Outside, claim: Claim, item: Remediation) -> None:
         digest=approval_digest(text=item.text, runs=runs, preview=preview),
         expires_at=now + outside.policies.remediation.approval_lasts,
     )
-    state = "; ".join(kept["text"][:160] for kept in now_there) or "nothing to look at first"
     await _end(
         outside,
         claim,
         item,
         Event.PREVIEWED,
         note=note,
-        text=f"{item.label}: would {'; '.join(runs)}. Now: {state}",
+        text=f"{item.label}: would {'; '.join(runs)}; now {_now(item, answers)}",
     )
+
+
+def _now(item: Remediation, answers: Sequence[Answer]) -> str:
+    """The present state in a few words: what the verification will look at, else the beginning of the answer."""
+    expects = [expect for request in by_phase(item.requests, Phase.VERIFY) for expect in request.expects]
+    seen = [fields_at(expects, answer.body) or (shortened(answer.text, NOW_LIMIT),) for answer in answers]
+    return "; ".join(part for parts in seen for part in parts) or "nothing to look at first"
 
 
 async def _start(outside: Outside, claim: Claim, item: Remediation) -> None:
@@ -120,7 +129,9 @@ async def _change_world(outside: Outside, claim: Claim, item: Remediation) -> No
     kept = [_kept(outside, answer) for answer in answers]
     refused = [answer for answer in kept if answer["status"] >= 400]
     if refused:
-        text = f"{item.label}: refused with {refused[0]['status']}: {refused[0]['text'][:160]}"
+        text = (
+            f"{item.label}: refused with {refused[0]['status']}: {shortened(refused[0]['text'], NOW_LIMIT)}"
+        )
         await _end(outside, claim, item, Event.FAIL, text=text, note=Note(result={"answers": kept}))
         return
     text = f"{item.label}: done, {'; '.join(str(answer['status']) for answer in kept)}"

@@ -11,7 +11,7 @@ from responder.core.incident import OPEN, Severity, events_possible, parse_incid
 from responder.core.schedule import Person
 from responder.stages import answer
 from responder.store import incidents, postmortems
-from responder.web.pages import page, part
+from responder.web.pages import page, part, since
 from responder.web.sessions import Asking
 from responder.web.state import Web, web
 from responder.web.view import incident_for, may_see_restricted, view
@@ -55,6 +55,7 @@ async def _values(name: str, person: Person, parts: Web) -> dict[str, Any]:
         "possible": events_possible(shown.incident),
         "person": person.name,
         "latched": shown.incident.alertname in parts.outside.policies.latched_alerts,
+        "since": since,
         "show": parts.outside.policies.bindings.show,
         "severities": list(Severity),
     }

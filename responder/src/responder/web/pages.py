@@ -27,6 +27,11 @@ def _day(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
+def since(at: datetime, began: datetime) -> str:
+    """As `+2.5 s`. The alert was received a moment before its incident was opened: that is +0.0 too."""
+    return f"+{max(0.0, (at - began).total_seconds()):.1f} s"
+
+
 _templates.filters["moment"] = _moment
 _templates.filters["day"] = _day
 
