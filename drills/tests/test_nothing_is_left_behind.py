@@ -111,7 +111,7 @@ def test_a_taken_port_is_named_with_who_has_it() -> None:
         holder.listen()
         port = holder.getsockname()[1]
         with pytest.raises(
-            PortTaken, match=rf"port {port} \(prometheus\) is taken by process {os.getpid()} .*--port-base"
+            PortTaken, match=rf"(?s)port {port} \(prometheus\): process {os.getpid()} .*--port-base"
         ):
             Ports(port - 3).check_free()
 
