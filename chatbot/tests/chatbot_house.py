@@ -182,7 +182,7 @@ def settings_for(app_url: str, redis_url: str, **changes: Any) -> Settings:
     settings = Settings(
         database_url=app_url, redis_url=redis_url, host="127.0.0.1", port=1, worker_metrics_port=1,
         admin_token=ADMIN_TOKEN, log_dir=None, log_level="INFO", flags_file=None, pool_size=2, top_k=6,
-        max_tokens=100, rerank_url=None, providers=(),
+        max_tokens=100, rerank_url=None, security_webhook=None, providers=(),
     )  # fmt: skip
     return replace(settings, **changes)
 

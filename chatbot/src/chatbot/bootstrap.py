@@ -16,14 +16,19 @@ from chatbot.integrations.llm import ChatModel, Endpoint
 from chatbot.integrations.queue import JobQueue
 from chatbot.integrations.redis import RedisProbe, new_client
 from chatbot.integrations.reranker import Reranker
+from chatbot.integrations.security_hook import SecurityHook
 from chatbot.integrations.session import new_session
-from chatbot.stages.ports import Clocks, Outside, Provider
+from chatbot.stages.ports import Alarm, Clocks, Hook, Outside, Provider
 from chatbot.store.db import Database
 
 CLOCKS = Clocks(monotonic=time.monotonic, wall=time.time)
 # Failed attempts written into the audit log; the metric counts all of them.
 AUDITED_FAILURES_PER_SECOND = 10
 AUDITED_FAILURES_AT_ONCE = 50
+# Violations of isolation that are kept and told; the metric and the log have all of them.
+KEPT_VIOLATIONS_PER_SECOND = 10
+KEPT_VIOLATIONS_AT_ONCE = 50
+ALARM_WAIT_SECONDS = 1.0
 
 
 @asynccontextmanager
@@ -35,6 +40,10 @@ async def outside(settings: Settings, *, clocks: Clocks = CLOCKS) -> AsyncGenera
         async with (
             new_session() as session,
             Database(settings.database_url, size=settings.pool_size, application="chatbot serve") as db,
+            # Its own: when every other connection is taken, a violation is still written.
+            Database(
+                settings.database_url, size=1, application="chatbot alarm", wait_seconds=ALARM_WAIT_SECONDS
+            ) as alarm_db,
         ):
             yield Outside(
                 database=db,
@@ -47,12 +56,22 @@ async def outside(settings: Settings, *, clocks: Clocks = CLOCKS) -> AsyncGenera
                 failure_audit=Throttle(
                     per_second=AUDITED_FAILURES_PER_SECOND, burst=AUDITED_FAILURES_AT_ONCE
                 ),
+                alarm=Alarm(
+                    database=alarm_db,
+                    hook=_hook(settings, session),
+                    throttle=Throttle(per_second=KEPT_VIOLATIONS_PER_SECOND, burst=KEPT_VIOLATIONS_AT_ONCE),
+                ),
                 top_k=settings.top_k,
                 max_tokens=settings.max_tokens,
             )
     finally:
         await for_probe.aclose()
         await for_jobs.aclose()
+
+
+def _hook(settings: Settings, session: aiohttp.ClientSession) -> Hook | None:
+    webhook = settings.security_webhook
+    return SecurityHook(session, url=webhook.url, key=webhook.key) if webhook else None
 
 
 def _providers(settings: Settings, session: aiohttp.ClientSession) -> tuple[Provider, ...]:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from chatbot.errors import ConfigError
 
 TOKEN_LENGTH = 16
+KEY_LENGTH = 32
 GROQ_URL = "https://api.groq.com/openai/v1"
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -26,6 +27,17 @@ class ProviderSettings:
 
     def __repr__(self) -> str:
         return f"ProviderSettings(name={self.name!r}, base_url={self.base_url!r}, model={self.model!r}, ...)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings:
+    """Where security events go, and what signs them. The key is never shown by `repr`."""
+
+    url: str
+    key: str
+
+    def __repr__(self) -> str:
+        return f"WebhookSettings(url={self.url!r}, ...)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +57,7 @@ class Settings:
     top_k: int
     max_tokens: int
     rerank_url: str | None
+    security_webhook: WebhookSettings | None
     providers: tuple[ProviderSettings, ...]
 
     def __repr__(self) -> str:
@@ -105,11 +118,25 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         top_k=reader.number("CHATBOT_TOP_K", default=6, most=50),
         max_tokens=reader.number("CHATBOT_MAX_TOKENS", default=800, most=32_000),
         rerank_url=reader.url("CHATBOT_RERANK_URL", default=None),
+        security_webhook=_security_webhook(reader, environ),
         providers=_providers(reader, environ),
     )
     if reader.faults:
         raise ConfigError("\n".join(reader.faults))
     return settings
+
+
+def _security_webhook(reader: _Reader, environ: Mapping[str, str]) -> WebhookSettings | None:
+    """Both of its variables, or neither."""
+    url = reader.url("CHATBOT_SECURITY_WEBHOOK_URL", default=None)
+    if url is None:
+        if environ.get("CHATBOT_SECURITY_WEBHOOK_KEY"):
+            reader.faults.append(
+                "CHATBOT_SECURITY_WEBHOOK_KEY is set without CHATBOT_SECURITY_WEBHOOK_URL: give the responder's"
+                " address, for example http://127.0.0.1:8802/hooks/security."
+            )
+        return None
+    return WebhookSettings(url=url, key=reader.secret("CHATBOT_SECURITY_WEBHOOK_KEY", least=KEY_LENGTH))
 
 
 def _providers(reader: _Reader, environ: Mapping[str, str]) -> tuple[ProviderSettings, ...]:

@@ -14,6 +14,7 @@
     ├── TenantIsolationViolation  something of another tenant was about to be answered: withheld
     ├── StoreUnavailable       PostgreSQL does not answer                                (try again)
     ├── QueueUnavailable       Redis does not answer                                     (try again)
+    ├── ResponderUnavailable   the responder did not take a security event               (told again)
     ├── RerankFailed           the reranker gave no order, and its path has no fallback  (try again)
     └── ProviderError          a language model gave no answer
         ├── ProviderUnavailable  refused the connection, timed out, 429, 5xx, bad key    (another may)
@@ -106,6 +107,15 @@ class QueueUnavailable(ChatbotError):
 
     permanent = False
     remedy = "Try again in some seconds; operators see the reason at /api/health/redis."
+
+
+class ResponderUnavailable(ChatbotError):
+    """The responder did not take a security event."""
+
+    permanent = False
+    remedy = (
+        "Nothing to do: it is told again until it answers. Check CHATBOT_SECURITY_WEBHOOK_URL and its key."
+    )
 
 
 class RerankFailed(ChatbotError):

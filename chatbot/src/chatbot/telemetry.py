@@ -12,6 +12,8 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from structlog.typing import EventDict, Processor
 
+from chatbot.core.violation import Source
+
 # A second series for each counter that no rule reads.
 disable_created_metrics()
 
@@ -48,6 +50,12 @@ AUTH_ATTEMPTS = Counter("auth_attempts", "Keys and tokens tried.", ["status", "t
 ISOLATION_VIOLATIONS = Counter(
     "tenant_isolation_violations", "Foreign rows that were withheld.", ["tenant_id", "source"]
 )
+SECURITY_EVENTS = Counter(
+    "security_events", "Tries to tell the responder of a violation, by result.", ["result"]
+)
+SECURITY_EVENTS_UNTOLD = Gauge(
+    "security_events_untold", "Violations that the responder has not confirmed yet."
+)
 POOL = Gauge("db_pool_connections", "Connections of the database pool.", ["state"])
 POOL_WAITING = Gauge("db_pool_waiting_requests", "Requests waiting for a database connection.")
 QUEUE_DEPTH = Gauge("queue_depth", "Jobs, by state. NaN: Redis does not say.", ["queue", "state"])
@@ -64,7 +72,7 @@ WORKER_HEARTBEAT = Gauge(
 
 UNKNOWN_TENANT = "unknown"
 OTHER_IP = "other"
-VIOLATION_SOURCES = ("retrieval", "cache", "job")
+VIOLATION_SOURCES = tuple(Source)
 BREAKERS = ("groq", "openai")
 BREAKER_STATES = ("closed", "open", "half_open")
 AUTH_STATUSES = ("success", "failed")
@@ -87,6 +95,14 @@ def tenant_label(tenant_id: object) -> str:
     return label
 
 
+def show_tenants(tenants: Iterable[object]) -> None:
+    """Makes the series of violations exist at 0 for each tenant that has a label of its own, and each source."""
+    for tenant in tenants:
+        label = UNKNOWN_TENANT if tenant == UNKNOWN_TENANT else tenant_label(tenant)
+        for source in VIOLATION_SOURCES:
+            ISOLATION_VIOLATIONS.labels(tenant_id=label, source=source)
+
+
 def initialise_series(*, product_routes: Iterable[tuple[str, str]], queue: str) -> None:
     """Makes the series that an alert reads exist at 0: a rate over a series that begins at 1 misses the first event."""
     for method, route in product_routes:
@@ -95,8 +111,9 @@ def initialise_series(*, product_routes: Iterable[tuple[str, str]], queue: str) 
             HTTP_REQUESTS.labels(method=method, route=route, status=status)
     for kind in ANSWER_KINDS:
         ANSWERS.labels(kind=kind)
-    for source in VIOLATION_SOURCES:
-        ISOLATION_VIOLATIONS.labels(tenant_id=UNKNOWN_TENANT, source=source)
+    show_tenants([UNKNOWN_TENANT])
+    for result in ("told", "failed"):
+        SECURITY_EVENTS.labels(result=result)
     for status in AUTH_STATUSES:
         AUTH_ATTEMPTS.labels(status=status, tenant_id=UNKNOWN_TENANT, ip=OTHER_IP)
     for breaker in BREAKERS:

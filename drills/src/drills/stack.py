@@ -108,6 +108,8 @@ class Stack:
             CHATBOT_ADMIN_TOKEN=self.secrets.admin,
             CHATBOT_LOG_DIR=str(self.plan.folder / "chatbot"),
             CHATBOT_FLAGS_FILE=str(self.plan.folder / "chatbot" / "flags.json"),
+            CHATBOT_SECURITY_WEBHOOK_URL=f"{self.url(ports.responder)}/hooks/security",
+            CHATBOT_SECURITY_WEBHOOK_KEY=self.secrets.hook,
             CHATBOT_RERANK_URL=f"{self.url(ports.groq)}/v1/rerank",
             GROQ_BASE_URL=f"{self.url(ports.groq)}/v1",
             GROQ_API_KEY=self.secrets.provider,

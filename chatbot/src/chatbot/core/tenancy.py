@@ -16,6 +16,8 @@ TenantId = NewType("TenantId", UUID)
 # round of SHA-256 is enough to keep it and no salt is needed.
 PREFIX_BYTES = 4
 SECRET_BYTES = 32
+# Names of tenants that the service keeps for itself (core/canary.py).
+RESERVED_PREFIX = "bitb-canary-"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -50,10 +52,11 @@ def key_hash(text: str) -> bytes:
 
 
 def check_tenant_name(name: str) -> str:
-    """The name itself. Raises BadRequest unless it is 1 to 63 of a-z, 0-9 and inner hyphens."""
-    if not _NAME.fullmatch(name):
+    """The name itself. Raises BadRequest unless it is 1 to 63 of a-z, 0-9 and inner hyphens, and not reserved."""
+    if not _NAME.fullmatch(name) or name.startswith(RESERVED_PREFIX):
         raise BadRequest(
-            f"'{name[:80]}' cannot be a tenant's name: 1 to 63 characters of a-z, 0-9 and hyphens inside.",
+            f"'{name[:80]}' cannot be a tenant's name: 1 to 63 characters of a-z, 0-9 and hyphens inside,"
+            f" not beginning with {RESERVED_PREFIX}.",
             remedy="Choose a name such as acme or acme-test.",
         )
     return name

@@ -12,5 +12,7 @@ and those beside the flow:
     ingest         file → document with passages
     switch         flag on or off, audited; and the copy of the flags kept fresh
     check          component → health
+    withhold       what belongs to another tenant → alarm instead of an answer
+    tell           violation → the responder, until it has it
     watch          queue and pool → gauges; canaries
 """

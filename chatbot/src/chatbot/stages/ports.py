@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from chatbot.core.answers import Message
 from chatbot.core.breaker import Breaker
 from chatbot.core.flags import Flag
 from chatbot.core.throttle import Throttle
+from chatbot.core.violation import Violation, wait_after
 from chatbot.store.db import Database
 
 
@@ -80,6 +84,46 @@ class Clocks:
     wall: Callable[[], float]
 
 
+class Hook(Protocol):
+    """Who is told of a violation."""
+
+    async def tell(self, body: bytes, *, timestamp: int) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Held:
+    """A violation that is not in the database yet, and how often the responder was tried from here."""
+
+    violation: Violation
+    held_back: int
+    attempts: int = 0
+    tried_at: datetime | None = None
+    told_at: datetime | None = None
+
+    def due_at(self, now: datetime) -> datetime:
+        """When it may be sent from memory."""
+        return now if self.tried_at is None else self.tried_at + wait_after(self.attempts)
+
+
+# So many violations are held in memory while PostgreSQL is away; then the oldest gives way, and is logged.
+MOST_HELD = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """The detector's own: a pool that no request can exhaust, and what is held while PostgreSQL is away.
+
+    `hook` is None where no responder is configured; the rows then wait for one.
+    """
+
+    database: Database
+    hook: Hook | None
+    throttle: Throttle
+    held: deque[Held] = field(default_factory=lambda: deque[Held](maxlen=MOST_HELD))
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    keeping: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
     """Everything a stage needs from outside. `providers` in the order in which they are asked; may be empty."""
@@ -92,5 +136,6 @@ class Outside:
     jobs: Jobs
     clocks: Clocks
     failure_audit: Throttle
+    alarm: Alarm
     top_k: int
     max_tokens: int

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from chatbot.errors import QueueUnavailable
 from chatbot.stages.ports import Outside
-from chatbot.telemetry import CANARY_AGE, POOL, POOL_WAITING, QUEUE_AGE, QUEUE_DEPTH
+from chatbot.store.tenants import known_tenants
+from chatbot.telemetry import (
+    CANARY_AGE,
+    POOL,
+    POOL_WAITING,
+    QUEUE_AGE,
+    QUEUE_DEPTH,
+    TENANT_LABELS,
+    show_tenants,
+)
 
 QUEUE = "chatbot"
 STATES = ("waiting", "active", "delayed", "failed")
@@ -26,6 +35,11 @@ async def watch_queue(outside: Outside) -> None:
         QUEUE_DEPTH.labels(queue=QUEUE, state=each).set(count)
     QUEUE_AGE.labels(queue=QUEUE).set(max(0.0, now - state.oldest_sent_at) if state.oldest_sent_at else 0)
     CANARY_AGE.labels(queue=QUEUE).set(now - state.canary_sent_at if state.canary_sent_at else _UNKNOWN)
+
+
+async def watch_tenants(outside: Outside) -> None:
+    """Gives every tenant its series of violations at 0, before there is one. Raises StoreUnavailable."""
+    show_tenants(await known_tenants(outside.database, most=TENANT_LABELS))
 
 
 def show_pool(outside: Outside) -> None:

@@ -19,6 +19,7 @@ SECURITY_DEFINER: Mapping[str, str] = {
     "chain_audit": "gives an entry its place in the chain; returns nothing of another's",
     "tenant_of_key": "the tenant of a key that the caller has",
     "tenant_of_name": "the id of a name that the caller has",
+    "known_tenants": "ids only, for the labels of a metric",
 }
 # Not the plain comparison, and why not.
 OTHER_CHECKS: Mapping[tuple[str, str], str] = {

@@ -23,15 +23,17 @@ async def begin_conversation(conn: Conn, tenant_id: TenantId) -> UUID:
     return row["id"] if row else UUID(int=0)
 
 
-async def check_conversation(conn: Conn, tenant_id: TenantId, conversation_id: UUID) -> None:
-    """Raises NotFound unless the conversation is this tenant's."""
+async def owner_of_conversation(conn: Conn, tenant_id: TenantId, conversation_id: UUID) -> TenantId:
+    """The tenant that the row itself names, for the detector. Raises NotFound unless this tenant has the conversation."""
     cursor = await conn.execute(
-        "SELECT FROM conversations WHERE tenant_id = %s AND id = %s", (tenant_id, conversation_id)
+        "SELECT tenant_id FROM conversations WHERE tenant_id = %s AND id = %s", (tenant_id, conversation_id)
     )
-    if await cursor.fetchone() is None:
+    row = await cursor.fetchone()
+    if row is None:
         raise NotFound(
             f"There is no conversation {conversation_id}.", remedy="Leave conversation_id out to begin one."
         )
+    return TenantId(row["tenant_id"])
 
 
 async def add_exchange(

@@ -42,7 +42,7 @@ class PoolUse:
 class Database:
     """A pool of connections. Use as an async context manager, then `verify`."""
 
-    def __init__(self, url: str, *, size: int, application: str) -> None:
+    def __init__(self, url: str, *, size: int, application: str, wait_seconds: float = WAIT_SECONDS) -> None:
         self._verified = False
         self._pool: AsyncConnectionPool[Conn] = AsyncConnectionPool(
             url,
@@ -51,7 +51,7 @@ class Database:
             max_size=size,
             max_waiting=WAITING_LIMIT,
             open=False,
-            timeout=WAIT_SECONDS,
+            timeout=wait_seconds,
             reconnect_timeout=CONNECT_SECONDS,
             kwargs={
                 "row_factory": dict_row,
@@ -78,6 +78,11 @@ class Database:
         async with self._connection() as conn:
             await check_database(conn)
         self._verified = True
+
+    async def verify_once(self) -> None:
+        """Like `verify`, unless it has passed already."""
+        if not self._verified:
+            await self.verify()
 
     @asynccontextmanager
     async def tenant(self, tenant_id: TenantId) -> AsyncGenerator[Conn]:

@@ -43,6 +43,13 @@ async def tenant_of_key(db: Database, text: str) -> tuple[Tenant, str] | None:
     return Tenant(tenant_id=TenantId(row["tenant_id"]), name=row["name"]), row["prefix"]
 
 
+async def known_tenants(db: Database, *, most: int) -> list[TenantId]:
+    """The ids of the tenants, the oldest first. Raises StoreUnavailable."""
+    async with db.system() as conn:
+        rows = await (await conn.execute("SELECT known_tenants(%s) AS id", (most,))).fetchall()
+    return [TenantId(row["id"]) for row in rows]
+
+
 async def tenant_of_name(db: Database, name: str) -> Tenant:
     """The tenant of that name. Raises NotFound."""
     async with db.system() as conn:

@@ -1,9 +1,12 @@
-"""What the server does without being asked: keeps its flags fresh, sends canaries, tries the boot check again."""
+"""What the server does without being asked: keeps its flags fresh, sends canaries, tells the responder of violations,
+tries the boot check again.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import structlog
@@ -12,12 +15,16 @@ from chatbot.errors import ChatbotError, UnsafeDatabase
 from chatbot.stages.check import CANARY_EVERY
 from chatbot.stages.ports import Outside
 from chatbot.stages.switch import refresh_flags
-from chatbot.stages.watch import watch_queue
+from chatbot.stages.tell import tell_responder
+from chatbot.stages.watch import watch_queue, watch_tenants
 
 log = structlog.get_logger()
 
 FLAGS_EVERY = timedelta(seconds=1)
 VERIFY_EVERY = timedelta(seconds=1)
+TENANTS_EVERY = timedelta(seconds=30)
+# A new violation wakes the loop; this is for those that are to be told again.
+TELL_EVERY = timedelta(seconds=1)
 
 
 async def verify_until_done(outside: Outside) -> None:
@@ -40,11 +47,24 @@ async def run_loops(outside: Outside) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(_every(FLAGS_EVERY, "refresh_flags", lambda: refresh_flags(outside)))
         group.create_task(_every(CANARY_EVERY, "watch_queue", lambda: watch_queue(outside)))
+        group.create_task(_every(TENANTS_EVERY, "watch_tenants", lambda: watch_tenants(outside)))
+        group.create_task(tell_for_ever(outside))
 
 
-async def _every(pause: timedelta, name: str, action: Callable[[], Awaitable[None]]) -> None:
+async def tell_for_ever(outside: Outside) -> None:
+    """Tells the responder of violations, the moment that there is one. For the server and the worker alike."""
+    wake = outside.alarm.wake
+    await _every(TELL_EVERY, "tell_responder", lambda: tell_responder(outside), wake=wake)
+
+
+async def _every(
+    pause: timedelta, name: str, action: Callable[[], Awaitable[None]], *, wake: asyncio.Event | None = None
+) -> None:
+    """Goes round for ever; waits `pause` in between, less when woken."""
+    wake = wake or asyncio.Event()
     failing = False
     while True:
+        wake.clear()
         try:
             await action()
             if failing:
@@ -54,4 +74,6 @@ async def _every(pause: timedelta, name: str, action: Callable[[], Awaitable[Non
             if not failing:  # once an outage, not once a second
                 log.warning("background_failed", loop=name, error=str(error), kind=type(error).__name__)
             failing = True
-        await asyncio.sleep(pause.total_seconds())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause.total_seconds()):
+                await wake.wait()
