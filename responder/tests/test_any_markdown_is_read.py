@@ -49,7 +49,8 @@ def test_the_form_of_public_collections() -> None:
     runbook = parse_runbook(PUBLIC_FORM, path="KubePodCrashLooping.md")
     entry = runbook.alerts[0]
     assert entry.names == ("KubePodCrashLooping",)
-    fence = next(action for step in entry.steps for action in step.actions)
+    inline, fence = [action for step in entry.steps for action in step.actions]
+    assert (inline.language, inline.line) == ("inline", 17)
     assert [s.text for s in fence.statements] == ["kubectl -n $NAMESPACE logs $POD"]
     assert [p.name for p in fence.placeholders] == ["NAMESPACE", "POD"]
     assert runbook.understood == 1.0

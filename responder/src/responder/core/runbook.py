@@ -140,7 +140,8 @@ class RemediationGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EscalationRule:
-    """`trigger` is always, severity, elapsed, condition, event or duty; `targets` the roles it names.
+    """`trigger` is always, severity, elapsed, condition, event, duty, or text for words that say none of them; `targets`
+    the roles it names.
 
     `effect` is page, notify, contact, raise_severity or report, None where the words say none of them; `severity` the one
     that it speaks of or raises to; `after` the time without improvement; `condition` the measure that triggers it.
@@ -154,6 +155,14 @@ class EscalationRule:
     severity: str | None = None
     after: timedelta | None = None
     condition: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aside:
+    """A fence that stands in a part of an entry where nothing is run, such as its meaning."""
+
+    role: Role
+    action: Action
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +252,7 @@ class AlertEntry:
     remediation: tuple[RemediationGroup, ...]
     prevention: tuple[Action, ...]
     escalation: tuple[EscalationRule, ...]
+    asides: tuple[Aside, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

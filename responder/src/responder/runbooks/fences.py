@@ -13,14 +13,17 @@ from responder.runbooks.effects.shell import log_read
 
 LANGUAGES = {
     **dict.fromkeys(
-        ("sh", "bash", "shell", "console", "terminal", "zsh", "shell-session", "ksh"), Kind.SHELL
+        ("sh", "bash", "shell", "console", "terminal", "zsh", "shell-session", "shellsession", "sh-session", "bash-session", "ksh",
+         "commandline", "cli", "term"), Kind.SHELL
     ),
-    **dict.fromkeys(("promql", "prometheus"), Kind.PROMQL),
+    **dict.fromkeys(("promql", "prometheus", "metricsql", "prom"), Kind.PROMQL),
     **dict.fromkeys(("sql", "psql", "postgresql", "postgres", "pgsql"), Kind.SQL),
     **dict.fromkeys(("http", "rest"), Kind.HTTP),
-    "logql": Kind.LOGQL,
-    **dict.fromkeys(("text", "txt", "plain", "plaintext", "output", "log", "markdown", "md"), Kind.TEXT),
-}
+    **dict.fromkeys(("logql", "loki"), Kind.LOGQL),
+    **dict.fromkeys(
+        ("text", "txt", "plain", "plaintext", "output", "log", "logs", "markdown", "md", "none", "ascii", "mermaid"), Kind.TEXT
+    ),
+}  # fmt: skip
 _PROMPTED = re.compile(r"^\s*\$\s+(?=\S)")
 _SQL = re.compile(
     r"^\s*(?:select\s|with\s+\w+\s+as\b|insert\s+into\b|update\s+[\w.\"]+\s+set\b|delete\s+from\b|drop\s+(?:table|index)\b"
@@ -28,7 +31,9 @@ _SQL = re.compile(
     re.IGNORECASE,
 )
 _VERBS = re.compile(
-    r"^\s*(?:\$\s+)?(kubectl|oc|curl|grep|tail|cat|ssh|sudo|systemctl|journalctl|docker|psql|redis-cli|git|ps|df|helm)\b"
+    r"^\s*(?:[$#]\s+)?(?:sudo\s+)?(kubectl|oc|curl|wget|grep|tail|cat|head|ssh|systemctl|service|journalctl|docker|docker-compose|podman"
+    r"|psql|mysql|redis-cli|git|ps|df|du|free|helm|aws|gcloud|az|terraform|ping|dig|nslookup|netstat|ss|top|watch|find|ls|export|cd|etcdctl"
+    r"|nodetool|rabbitmqctl|amtool|promtool|openssl|nc|lsof|iostat|vmstat|dmesg|kafka-[a-z-]+(?:\.sh)?|ceph|virtctl|for|if)\s"
 )
 
 
@@ -44,16 +49,32 @@ def fence(*, key: str, info: str, text: str, line: int, end_line: int) -> Action
     )
 
 
-def inline(*, key: str, text: str, line: int) -> Action | None:
-    """The action of inline code, or None where it is only a name: an endpoint, a `curl`."""
-    if (re.match(r"^/[\w/.-]+$", text) and "/api/" in text) or re.match(
-        r"^/(health|healthz|livez|readyz|status|metrics)\b", text
-    ):
-        return _action(
-            key=key, kind=Kind.HTTP, language="endpoint", text=f"GET {text}", line=line, end_line=line
-        )
-    if text.startswith("curl "):
+_ENDPOINT = re.compile(
+    r"^(?:(?P<method>GET|HEAD)\s+)?(?P<path>/(?:[\w.-]+/)*(?:health\w*|livez?|readyz?|ready|ping|status|metrics|api/[\w/.-]+)(?:/[\w.-]+)*)$"
+)
+# Commands that are worth running where they stand in a sentence: they have an argument, and look at something.
+_INLINE_COMMAND = re.compile(
+    r"^(?:sudo\s+)?(?:curl|kubectl|oc|tail|journalctl|systemctl|docker|redis-cli|psql|helm|dig|df|du|free|ping|git|grep|netstat|ss|ps|top|etcdctl"
+    r"|nslookup|dmesg|nodetool|aws|gcloud)\s+\S"
+)
+_METRIC = re.compile(
+    r"^[a-z_:][a-z0-9_:]*_(?:total|bucket|count|sum|seconds|bytes|ratio|percent|info|up|current|length|depth|lag|state|status|failures"
+    r"|errors|requests|connections|duration|usage|size)$"
+)
+
+
+def inline(*, key: str, text: str, line: int, queries: bool = False) -> Action | None:
+    """The action of inline code, or None where it is only a name: an endpoint, a command; with `queries`, a metric or query."""
+    text = text.strip()
+    if found := _ENDPOINT.match(text):
+        request = f"{found['method'] or 'GET'} {found['path']}"
+        return _action(key=key, kind=Kind.HTTP, language="endpoint", text=request, line=line, end_line=line)
+    if _INLINE_COMMAND.match(text):
         return _action(key=key, kind=Kind.SHELL, language="inline", text=text, line=line, end_line=line)
+    if queries and _SQL.match(text) and " " in text:
+        return _action(key=key, kind=Kind.SQL, language="inline", text=text, line=line, end_line=line)
+    if queries and (_METRIC.match(text) or (re.search(r"\w\s*[({]", text) and "_" in text and parses(text))):
+        return _action(key=key, kind=Kind.PROMQL, language="inline", text=text, line=line, end_line=line)
     return None
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
 from responder.core.effect import Role
 from responder.core.runbook import Problem
-from responder.runbooks.sections import Lexicon, bare_title, slug
+from responder.runbooks.sections import Lexicon, bare_title, proves, slug
 
 # Deeper nesting than this is no runbook; the parser stops there, so that its time and stack are bounded.
 NESTING_LIMIT = 40
@@ -26,6 +28,7 @@ class Block:
     end_line: int
     info: str = ""
     number: str = ""
+    closed: bool = True
     depth: int = 0
     children: list[Block] = field(default_factory=list["Block"])
     inline: Sequence[Token] = ()
@@ -63,8 +66,8 @@ class Section:
             yield from section.blocks
 
     def own_sections(self) -> Iterator[Section]:
-        """The sections right below that are no part of another role: they are of this one's."""
-        return (below for below in self.sections if below.role in {Role.UNKNOWN, self.role})
+        """The sections right below that have no role of their own: they are part of this one."""
+        return (below for below in self.sections if below.role is Role.UNKNOWN)
 
     def own_blocks(self) -> Iterator[Block]:
         """The blocks here and below, but for sections of another role."""
@@ -73,17 +76,52 @@ class Section:
             yield from below.own_blocks()
 
 
+# A paragraph longer than this, or with brackets nested deeper, is kept as plain words: finding links in such takes a time
+# that grows with its square.
+INLINE_LIMIT = 20_000
+BRACKETS_LIMIT = 20
+
+
+def _inline_rule(state: StateCore) -> None:
+    for token in state.tokens:
+        if token.type != "inline":
+            continue
+        token.children = token.children or []
+        if len(token.content) > INLINE_LIMIT or _brackets(token.content) > BRACKETS_LIMIT:
+            token.children.append(Token("text", "", 0, content=token.content))
+        else:
+            state.md.inline.parse(token.content, state.md, state.env, token.children)
+
+
+def _brackets(text: str) -> int:
+    """How deep square brackets are nested, those that are never closed included."""
+    depth = deepest = 0
+    for sign in _BRACKET.findall(text):
+        depth = depth + 1 if sign == "[" else max(depth - 1, 0)
+        deepest = max(deepest, depth)
+    return deepest
+
+
+_BRACKET = re.compile(r"[\[\]]")
 _markdown = MarkdownIt("commonmark", {"maxNesting": NESTING_LIMIT}).enable("table")
+_markdown.core.ruler.at("inline", _inline_rule)
 
 
 # A heading that is only bold words has no level; it ends at the next of its kind, or at any real heading.
-_BOLD_LEVEL = 7
+BOLD_LEVEL = 7
+_HEADINGS = 6
 
 # Parts of an alert's section: two of them among its headings make it one.
 PARTS = frozenset({Role.MEANING, Role.IMPACT, Role.SYMPTOMS, Role.DIAGNOSIS, Role.REMEDIATION})
 # Roles under which a heading only changes the role if the lexicon holds it as it stands.
 _FIRM = frozenset(Role) - {Role.UNKNOWN, Role.META, Role.DIAGNOSIS}
 _OUT_OF_DIAGNOSIS = frozenset({Role.REMEDIATION, Role.PREVENTION, Role.ESCALATION})
+# Labels that inside of a diagnosis or a remedy are about that step, and part of it.
+_OF_A_PART = frozenset(
+    {Role.META, Role.MEANING, Role.IMPACT, Role.SYMPTOMS, Role.RESOURCES, Role.CONTENTS, Role.PROCESS}
+)
+# Bold words that are no heading: those of no role, and those of metadata, as in `**Severity:** P1`.
+_NO_LABEL = frozenset({Role.UNKNOWN, Role.META})
 
 
 def outline(text: str, lexicon: Lexicon | None = None) -> tuple[Section, list[Problem]]:
@@ -102,8 +140,10 @@ def outline(text: str, lexicon: Lexicon | None = None) -> tuple[Section, list[Pr
             _open_section(stack, token, tokens[position + 1], seen=seen)
             position += 3
             continue
-        if (title := _bold_heading(tokens, position)) and lexicon.exact(title) is not Role.UNKNOWN:
-            _push(stack, token, title=title, anchor="", level=_BOLD_LEVEL)
+        if (label := _bold_label(tokens, position)) and lexicon.exact(label.title) not in _NO_LABEL:
+            _push(stack, token, title=label.title, anchor="", level=BOLD_LEVEL)
+            stack[-1].heading_end = stack[-1].line
+            stack[-1].blocks += label.rest
             position += 3
             continue
         end = _closing(tokens, position)
@@ -133,32 +173,71 @@ def _push(stack: list[Section], token: Token, *, title: str, anchor: str, level:
     stack.append(section)
 
 
-def _bold_heading(tokens: Sequence[Token], position: int) -> str | None:
-    """The words of a paragraph that is nothing but bold words, as many write their headings."""
-    if tokens[position].type != "paragraph_open":
+@dataclass(frozen=True, slots=True)
+class _Label:
+    title: str
+    rest: Sequence[Block]
+
+
+def _bold_label(tokens: Sequence[Token], position: int) -> _Label | None:
+    """A paragraph that is bold words, or begins with bold words and a colon: many write their headings so.
+
+    A paragraph of several such lines holds metadata, and is none.
+    """
+    if tokens[position].type != "paragraph_open" or tokens[position].level:
         return None
-    children = [c for c in tokens[position + 1].children or () if c.content.strip(": ") or c.nesting]
-    if [child.type for child in children] != ["strong_open", "text", "strong_close"]:
+    children = tokens[position + 1].children or []
+    kinds = [child.type for child in children]
+    if "strong_open" not in kinds or (kinds.count("strong_open") > 1 and "softbreak" in kinds):
         return None
-    return children[1].content.strip(": ")
+    opening, closing = kinds.index("strong_open"), kinds.index("strong_close")
+    if any(child.content.strip() for child in children[:opening]):
+        return None
+    inside = "".join(child.content for child in children[opening:closing])
+    after = children[closing + 1 :]
+    written = "".join(child.content for child in after).lstrip()
+    if written.strip(": ") and not (inside.rstrip().endswith(":") or written.startswith(":")):
+        return None
+    return _Label(inside.strip().rstrip(":").strip(), _rest_of(tokens, position, after))
+
+
+def _rest_of(tokens: Sequence[Token], position: int, after: Sequence[Token]) -> list[Block]:
+    """What follows the label in its paragraph, as a paragraph of its own."""
+    start, stop = tokens[position].map or (0, 0)
+    text = tokens[position + 1].content.partition("**:" if "**:" in tokens[position + 1].content else "**")[2]
+    text = text.partition("**")[2] if "**" in text else text
+    text = text.lstrip(" :\n")
+    if not text.strip():
+        return []
+    return [Block(kind="paragraph", text=text, line=start + 1, end_line=stop, inline=after)]
 
 
 def _set_roles(section: Section, lexicon: Lexicon, *, within: Role) -> None:
     """A section's role is its heading's; where the heading only hints, the role it stands in has to allow it."""
     section.role = _role(section, lexicon, within) if section.level else Role.UNKNOWN
     inner = section.role if section.role is not Role.UNKNOWN else within
+    mended = inner is Role.REMEDIATION
     for below in section.sections:
         _set_roles(below, lexicon, within=inner)
+        if mended and below.role is Role.DIAGNOSIS and proves(below.title):
+            below.role = Role.REMEDIATION
+        mended = mended or below.role is Role.REMEDIATION
 
 
 def _role(section: Section, lexicon: Lexicon, within: Role) -> Role:
     exact = lexicon.exact(section.title)
+    parts = {lexicon.exact(below.title) for below in section.sections if below.level <= _HEADINGS} & PARTS
+    if len(parts) > 1 and (section.level == 1 or exact in _NO_LABEL):
+        return Role.UNKNOWN
+    if exact is within and exact is not Role.UNKNOWN:
+        return Role.UNKNOWN
     if within in _FIRM:
-        # What stands under a remedy is never run by itself, whatever its heading says.
-        return Role.UNKNOWN if exact is Role.DIAGNOSIS else exact
+        # What stands under a remedy is never run by itself, whatever its heading says; its labels stay with it.
+        return Role.UNKNOWN if exact is Role.DIAGNOSIS or exact in _OF_A_PART else exact
+    if within is Role.DIAGNOSIS and exact in _OF_A_PART:
+        return Role.UNKNOWN
     if exact is not Role.UNKNOWN:
         return exact
-    parts = {lexicon.exact(below.title) for below in section.sections} & PARTS
     if section.level == 1 or len(parts) > 1:
         return Role.UNKNOWN
     likely = lexicon.likely(section.title)
@@ -254,8 +333,11 @@ def _items(
 
 def _fence(token: Token, lines: Sequence[str], problems: list[Problem]) -> Block:
     start, stop = token.map or (0, 0)
-    closing = lines[stop - 1].strip() if stop - 1 > start and stop <= len(lines) else ""
-    if not closing.startswith(token.markup) or closing.strip(token.markup[0]):
+    closing = lines[stop - 1].strip("> \t") if stop - 1 > start and stop <= len(lines) else ""
+    closed = closing.startswith(token.markup) and not closing.strip(token.markup[0])
+    if not closed:
         message = f"this fence is never closed; put {token.markup} on a line of its own where it ends"
         problems.append(Problem(line=start + 1, message=message))
-    return Block(kind="fence", text=token.content, line=start + 1, end_line=stop, info=token.info)
+    return Block(
+        kind="fence", text=token.content, line=start + 1, end_line=stop, info=token.info, closed=closed
+    )

@@ -20,7 +20,7 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\[([A-Za-z][a-z]+(?:[ _-][A-Za-z]+){0,3})\](?!\()"), r"\1"),
     (re.compile(r"\b((?:YOUR|MY)[-_][A-Z0-9_-]+)\b"), r"\1"),
     (re.compile(rf"(?<![\w$./={{<-])({_CAPITALS})(?![\w=}}>-])"), r"\1"),
-    (re.compile(r"\b(your-[a-z0-9.-]+|(?:[a-z0-9-]+\.)*example\.(?:com|org|net))\b"), r"\1"),
+    (re.compile(r"\b(your-[a-z0-9.-]+|(?:[a-z0-9-]{1,63}\.){0,6}example\.(?:com|org|net))\b"), r"\1"),
     (re.compile(r"\b(attacker-ip|alert-name|pod-name|node-name|tenant-id|user-id|namespace-name)\b"), r"\1"),
 )
 # What only looks like a placeholder: a language's own use of the sign.
@@ -32,6 +32,9 @@ _OWN_USE: dict[Kind, tuple[str, ...]] = {
 }
 # Languages that compare with < and >: there, only one word in angles, where a value can stand, is a placeholder.
 _COMPARING = frozenset({Kind.PROMQL, Kind.LOGQL, Kind.SQL})
+# Fields of Go's templates, where a command is told how to print: `docker ps --format '{{.Names}}'`.
+_GO_FIELD = re.compile(r"\{\{\s*\.")
+_FORMATS = re.compile(r"--format\b|--template\b|\bgo-template\b|\bdocker inspect\b")
 _IN_ANGLES = re.compile(r"(?:(?<=['\"=(,])|(?<=[=(,] ))<[A-Za-z][\w.:-]*>")
 
 
@@ -42,6 +45,8 @@ def find(text: str, *, language: Kind) -> tuple[Placeholder, ...]:
     places: dict[str, int] = {}
     for pattern, name in _FORMS:
         for match in pattern.finditer(text):
+            if match[0].startswith("{{") and _GO_FIELD.match(match[0]) and _FORMATS.search(text):
+                continue
             if own_use and match[0].startswith(own_use) and not match[0].startswith("{{"):
                 continue
             if (

@@ -8,18 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from responder.core.effect import Role
-from responder.core.runbook import (
-    Contact,
-    Link,
-    Meta,
-    ProcessStage,
-    Runbook,
-    Template,
-    Unknown,
-)
+from responder.core.runbook import Runbook, Unknown
 from responder.errors import RunbookError
-from responder.runbooks import entries
-from responder.runbooks.conditions import duration
+from responder.runbooks import around, entries
+from responder.runbooks.front_matter import facts_of
 from responder.runbooks.outline import Block, Section, outline
 from responder.runbooks.sections import Lexicon
 
@@ -27,7 +19,6 @@ SIZE_LIMIT = 10_000_000
 
 _PLACED = frozenset(Role) - {Role.UNKNOWN}
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
-_SEVERITY = re.compile(r"\bfor\s+(P[0-4])\b")
 
 
 def read_runbook(path: Path, lexicon: Lexicon | None = None) -> Runbook:
@@ -71,7 +62,10 @@ def parse_runbook(text: str, *, path: str, lexicon: Lexicon | None = None) -> Ru
     body = "\n" * front[0].count("\n") + text[front.end() :] if front else text
     root, problems = outline(body, lexicon)
     sections = list(entries.entry_sections(root, path=path))
-    facts = _front_matter(front[0]) if front and len(sections) == 1 else {}
+    facts = facts_of(front[0]) if front else {}
+    if not sections and "alert" in facts:
+        sections = [next((section for section in root.walk() if section.level == 1), root)]
+    facts = facts if len(sections) == 1 else {}
     found = [entries.entry(section, path=path, front=facts) for section in sections]
     covered = _covered(root, sections, front_lines=front[0].count("\n") if front else 0)
     return Runbook(
@@ -80,10 +74,10 @@ def parse_runbook(text: str, *, path: str, lexicon: Lexicon | None = None) -> Ru
         sha256=sha256,
         text=text,
         alerts=tuple(found),
-        process=tuple(_process(root)),
-        contacts=tuple(_contacts(root)),
-        templates=tuple(_templates(root)),
-        links=tuple(_links(root)),
+        process=tuple(around.process_of(root)),
+        contacts=tuple(around.contacts_of(root)),
+        templates=tuple(around.templates_of(root)),
+        links=tuple(around.links_of(root)),
         anchors=_anchors(root, text),
         unknown=tuple(_unknown(text, covered)),
         problems=tuple(sorted(problems, key=lambda problem: problem.line)),
@@ -96,7 +90,7 @@ def _title(root: Section, path: str) -> str:
     return first.title if first else Path(path).stem
 
 
-_HTML_ANCHOR = re.compile(r"<\w+[^>]*\s(?:id|name)=[\"']([^\"']+)[\"']")
+_HTML_ANCHOR = re.compile(r"<\w{1,20}\b[^<>]{0,300}?\s(?:id|name)=[\"']([^\"']+)[\"']")
 
 
 def _anchors(root: Section, text: str) -> frozenset[str]:
@@ -113,91 +107,6 @@ def read_anchors(path: Path) -> frozenset[str] | None:
         return None
 
 
-_FACT = re.compile(
-    r"^(title|alert|alertname|alert_name|severity|priority|threshold)\s*:\s*[\"']?(.+?)[\"']?\s*$"
-)
-_FACT_KEYS = {"alertname": "alert", "alert_name": "alert", "priority": "severity"}
-
-
-def _front_matter(text: str) -> dict[str, Meta]:
-    """The facts of the front matter that are plain lines; anything deeper is for other programs."""
-    found: dict[str, Meta] = {}
-    for number, row in enumerate(text.splitlines(), start=1):
-        if fact := _FACT.match(row):
-            key = _FACT_KEYS.get(fact[1], fact[1])
-            found.setdefault(key, Meta(key=key, value=fact[2], line=number, source="front matter"))
-    return found
-
-
-def _sections(root: Section, role: Role) -> Iterator[Section]:
-    return (section for section in root.walk() if section.role is role)
-
-
-def _process(root: Section) -> Iterator[ProcessStage]:
-    for section in _sections(root, Role.PROCESS):
-        for number, stage in enumerate(section.sections, start=1):
-            written = re.match(r"^(\d+)[.)]\s*", stage.title)
-            title = stage.title[written.end() :] if written else stage.title
-            name, _, box = title.partition("(")
-            severity = _SEVERITY.search(box)
-            yield ProcessStage(
-                number=int(written[1]) if written else number,
-                name=name.strip(),
-                limit=duration(box),
-                applies_to=severity[1] if severity else None,
-                items=tuple(block.text for block in stage.blocks if block.kind == "item"),
-                line=stage.line,
-            )
-
-
-_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+|https?://\S+")
-
-
-def _contacts(root: Section) -> Iterator[Contact]:
-    for section in _sections(root, Role.CONTACTS):
-        for block in (b for b in section.all_blocks() if b.kind == "item"):
-            role, colon, rest = block.text.replace("**", "").partition(":")
-            if colon:
-                found = _ADDRESS.search(rest)
-                address = found[0] if found else rest.strip()
-                yield Contact(
-                    role=role.strip(), address=address, kind=_contact_kind(address), line=block.line
-                )
-
-
-def _contact_kind(address: str) -> str:
-    lowered = address.lower()
-    for word in ("pagerduty", "slack"):
-        if word in lowered:
-            return word
-    if "@" in address:
-        return "email"
-    return "url" if "://" in address else "text"
-
-
-_TEMPLATE = re.compile(r"^\s*(?:[-*]\s+)?\[(?P<state>[A-Z][A-Za-z ]+)\]\s*(?P<text>.+)$")
-
-
-def _templates(root: Section) -> Iterator[Template]:
-    for section in _sections(root, Role.TEMPLATES):
-        for block in (inner for b in section.all_blocks() for inner in b.walk() if inner.kind == "fence"):
-            for line, row in enumerate(block.text.splitlines(), start=block.line + 1):
-                if found := _TEMPLATE.match(row):
-                    yield Template(state=found["state"], text=found["text"].strip(), line=line)
-
-
-_INLINE_LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)[^)]*\)")
-
-
-def _links(root: Section) -> Iterator[Link]:
-    for block in (
-        inner for b in root.all_blocks() for inner in b.walk() if inner.kind in {"item", "paragraph", "table"}
-    ):
-        for found in _INLINE_LINK.finditer(block.text):
-            line = block.line + block.text.count("\n", 0, found.start())
-            yield Link(text=found[1], target=found[2], line=line)
-
-
 def _covered(root: Section, found: Sequence[Section], *, front_lines: int) -> set[int]:
     """The lines that found a place: headings, and the blocks of sections whose role is known."""
     covered = set(range(1, front_lines + 1))
@@ -205,21 +114,22 @@ def _covered(root: Section, found: Sequence[Section], *, front_lines: int) -> se
 
     def mark(section: Section, *, role: Role) -> None:
         role = section.role if section.role is not Role.UNKNOWN else role
-        if id(section) in about_alerts:
-            role = Role.META
+        about = id(section) in about_alerts
         covered.update(range(section.line, section.heading_end + 1) if section.level else ())
         for block in section.blocks:
-            if block.kind == "rule" or role in _PLACED or (section.level == 1 and _is_intro(block)):
+            placed = not about and role in _PLACED
+            if placed or block.kind == "rule" or ((about or section.level <= 1) and _is_description(block)):
                 covered.update(range(block.line, block.end_line + 1))
         for child in section.sections:
-            mark(child, role=Role.UNKNOWN if role is Role.META else role)
+            mark(child, role=Role.UNKNOWN if about else role)
 
     mark(root, role=Role.UNKNOWN)
     return covered
 
 
-def _is_intro(block: Block) -> bool:
-    return block.kind == "paragraph"
+def _is_description(block: Block) -> bool:
+    """What an alert's own section or a file's title says before its parts: words, but nothing that could be run."""
+    return all(inner.kind not in {"fence", "code_block"} for inner in block.walk())
 
 
 def _share(text: str, covered: set[int]) -> float:
