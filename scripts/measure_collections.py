@@ -1,7 +1,8 @@
 """How well the reader does on collections of runbooks that others wrote: `measure_collections.py FOLDER…`.
 
-A folder is a collection. Of each: the files read, those in which an alert is named, the fences that stand in a step or a
-remedy of an alert, or in another section whose role is known, and the share of lines understood. Nothing of the files is kept.
+A folder is a collection. Of each: the files; the shares of them that hold an entry and in which an alert is named; of the
+fences, those in a section whose role is known, and those that are an action of a step or a remedy; the lines understood.
+Nothing of the files is kept.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from markdown_it import MarkdownIt
+
 from responder.core.runbook import AlertEntry, Runbook
 from responder.errors import RunbookError
 from responder.runbooks.reader import read_runbook
+
+_MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 
 @dataclass(slots=True)
@@ -42,7 +47,9 @@ def main(folders: list[str]) -> int:
     print(
         f"| {'collection':<28} | files | with an entry | alert named | fences placed | understood | ms a file |"
     )
-    print(f"|{'-' * 30}|------:|--------------:|------------:|--------------:|-----------:|----------:|")
+    print(
+        f"|{'-' * 30}|------:|--------------:|------------:|--------------:|-----------:|-----------:|----------:|"
+    )
     for folder in map(Path, folders):
         tally = _collection(folder)
         total.add(tally)
@@ -55,7 +62,7 @@ def _row(name: str, tally: Tally) -> str:
     read = max(tally.files - tally.refused, 1)
     return (
         f"| {name:<28} | {tally.files:>5} | {tally.about_alerts / read:>13.1%} | {tally.named / read:>11.1%} "
-        f"| {tally.placed / max(tally.fences, 1):>13.1%} | {tally.understood / max(tally.lines, 1):>10.1%} "
+        f"| {tally.placed / max(tally.fences, 1):>13.1%} | {tally.in_actions / max(tally.fences, 1):>10.1%} | {tally.understood / max(tally.lines, 1):>10.1%} "
         f"| {1000 * tally.seconds / read:>9.1f} |"
     )
 
@@ -81,11 +88,18 @@ def _count(tally: Tally, runbook: Runbook) -> None:
     lines = sum(bool(row.strip()) for row in runbook.text.split("\n"))
     tally.about_alerts += bool(runbook.alerts)
     tally.named += any(entry.names for entry in runbook.alerts)
-    tally.fences += len(runbook.fences)
-    tally.placed += sum(line not in unknown for line in runbook.fences)
-    tally.in_actions += len({line for entry in runbook.alerts for line in _action_lines(entry)})
+    fences = _fences(runbook.text)
+    actions = {line for entry in runbook.alerts for line in _action_lines(entry)}
+    tally.fences += len(fences)
+    tally.placed += sum(line not in unknown for line in fences)
+    tally.in_actions += sum(line + 1 in actions for line in fences)
     tally.lines += lines
     tally.understood += runbook.understood * lines
+
+
+def _fences(text: str) -> list[int]:
+    """The lines on which fences open, by the Markdown parser alone."""
+    return [token.map[0] + 1 for token in _MARKDOWN.parse(text) if token.type == "fence" and token.map]
 
 
 def _action_lines(entry: AlertEntry) -> set[int]:
