@@ -44,12 +44,9 @@ def main(folders: list[str]) -> int:
         print("usage: measure_collections.py FOLDER…", file=sys.stderr)
         return 2
     total = Tally()
-    print(
-        f"| {'collection':<28} | files | with an entry | alert named | fences placed | understood | ms a file |"
-    )
-    print(
-        f"|{'-' * 30}|------:|--------------:|------------:|--------------:|-----------:|-----------:|----------:|"
-    )
+    heads = ("with an entry", "alert named", "fences placed", "as actions", "understood")
+    print(f"| {'collection':<28} | files | {' | '.join(f'{head:>13}' for head in heads)} | ms a file |")
+    print(f"|{'-' * 30}|------:|{'|'.join(['--------------:'] * len(heads))}|----------:|")
     for folder in map(Path, folders):
         tally = _collection(folder)
         total.add(tally)
@@ -60,11 +57,15 @@ def main(folders: list[str]) -> int:
 
 def _row(name: str, tally: Tally) -> str:
     read = max(tally.files - tally.refused, 1)
-    return (
-        f"| {name:<28} | {tally.files:>5} | {tally.about_alerts / read:>13.1%} | {tally.named / read:>11.1%} "
-        f"| {tally.placed / max(tally.fences, 1):>13.1%} | {tally.in_actions / max(tally.fences, 1):>10.1%} | {tally.understood / max(tally.lines, 1):>10.1%} "
-        f"| {1000 * tally.seconds / read:>9.1f} |"
+    shares = (
+        tally.about_alerts / read,
+        tally.named / read,
+        tally.placed / max(tally.fences, 1),
+        tally.in_actions / max(tally.fences, 1),
+        tally.understood / max(tally.lines, 1),
     )
+    cells = " | ".join(f"{share:>13.1%}" for share in shares)
+    return f"| {name:<28} | {tally.files:>5} | {cells} | {1000 * tally.seconds / read:>9.1f} |"
 
 
 def _collection(folder: Path) -> Tally:
