@@ -23,7 +23,7 @@ from responder.integrations.prometheus import Prometheus
 from responder.integrations.session import new_session
 from responder.integrations.system_clock import SystemClock
 from responder.runbooks.explain import explain_json, explain_text
-from responder.runbooks.library import load_rules, read_each
+from responder.runbooks.library import read_each, read_each_rules
 from responder.runbooks.lint import cannot_be_read, lint
 from responder.runbooks.lint.subject import Subject
 from responder.runbooks.report import FORMATS
@@ -144,14 +144,15 @@ def _explain(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     policies = load_policies(arguments.policies, {}) if arguments.policies else None
     runbooks, unreadable = read_each(arguments.runbook, Lexicon.of(policies.headings) if policies else None)
+    files, not_rules = read_each_rules(arguments.rules)
     subject = Subject(
         runbooks=runbooks,
-        files=load_rules(arguments.rules),
+        files=files,
         bound=policies.bindings.declared() if policies else frozenset(),
         people=frozenset({*policies.on_call.roles, *policies.on_call.people}) if policies else frozenset(),
     )
     more, notes = asyncio.run(_ask(subject, arguments.prometheus)) if arguments.prometheus else ((), ())
-    more = [*more, *map(cannot_be_read, unreadable)]
+    more = [*more, *map(cannot_be_read, [*unreadable, *not_rules])]
     report = lint(subject, today=SystemClock().now().date(), more=more, notes=notes)
     print(FORMATS[arguments.format](report, subject), end="")
     return 1 if report.defects else 0

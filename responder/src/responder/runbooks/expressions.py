@@ -37,7 +37,7 @@ class Comparison:
 def parsed(text: str) -> Node | None:
     """The tree of an expression, or None for what is none."""
     try:
-        return ql.parse(text)
+        return ql.parse(_known(text))
     except (ValueError, RecursionError):
         return None
 
@@ -45,10 +45,17 @@ def parsed(text: str) -> Node | None:
 def why_not(text: str) -> str | None:
     """Why a text is no expression; None when it is one."""
     try:
-        ql.parse(text)
+        ql.parse(_known(text))
     except (ValueError, RecursionError) as error:
         return str(error).splitlines()[0][:160]
     return None
+
+
+def _known(text: str) -> str:
+    """What other versions of Prometheus accept and the parser does not, as what it knows."""
+    text = text.replace("holt_winters(", "double_exponential_smoothing(")
+    text = re.sub(r"(\])\s*(?:smoothed|anchored)\b", r"\1", text)
+    return re.sub(r"\b\d{1,3}(?:_\d{3})+\b", lambda found: found[0].replace("_", ""), text)
 
 
 def walk(node: Node) -> Iterator[Node]:

@@ -92,14 +92,23 @@ def read_each(
     return tuple(runbooks), tuple(errors)
 
 
-def load_rules(paths: Sequence[Path]) -> tuple[RuleFile, ...]:
-    """Reads rule files and manifests, and those among the YAML of folders. Raises RunbookError."""
-    return tuple(
-        read_rules(file)
-        for path in paths
-        for file in _files([path], _RULES)
-        if file == path or holds_rules(file.read_text(encoding="utf-8", errors="replace"))
-    )
+def read_each_rules(paths: Sequence[Path]) -> tuple[tuple[RuleFile, ...], tuple[RunbookError, ...]]:
+    """Rule files and manifests, and those among the YAML of folders; of folders, what cannot be read is returned beside.
+
+    Raises RunbookError for a file asked for by name.
+    """
+    files: list[RuleFile] = []
+    errors: list[RunbookError] = []
+    for path in paths:
+        for file in _files([path], _RULES):
+            try:
+                if file == path or holds_rules(file.read_text(encoding="utf-8", errors="replace")):
+                    files.append(read_rules(file))
+            except RunbookError as error:
+                if file == path:
+                    raise
+                errors.append(error)
+    return tuple(files), tuple(errors)
 
 
 def _files(paths: Sequence[Path], suffixes: tuple[str, ...]) -> Iterator[Path]:

@@ -53,7 +53,10 @@ def parse_rules(text: str, *, path: str) -> RuleFile:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise RunbookError(f"not YAML: {reason}", path=path, line=mark.line + 1 if mark else 1) from error
+        # The signs of a template are no YAML, or YAML of another meaning.
+        hint = ". A template is rendered first: `helm template`" if "{{" in text else ""
+        line = mark.line + 1 if mark else 1
+        raise RunbookError(f"not YAML: {reason}{hint}", path=path, line=line) from error
     alerts: list[AlertRule] = []
     records: dict[str, str] = {}
     if not holds_rules(text):

@@ -10,6 +10,7 @@ from datetime import date
 from responder.core.defect import Comparison, Defect, Weight
 from responder.errors import RunbookError
 from responder.runbooks.lint import (
+    alerting,
     commands,
     escalation,
     fences,
@@ -29,6 +30,7 @@ FAMILIES: tuple[Callable[[Subject], Iterator[Defect]], ...] = (
     words.check,
     links.check,
     promql.check,
+    alerting.check,
     commands.check,
     remedies.check,
     placeholders.check,
@@ -49,7 +51,7 @@ class Report:
 
 
 def cannot_be_read(error: RunbookError) -> Defect:
-    """A file of a folder that is no runbook: told, while the others are checked."""
+    """A file of a folder that is no runbook, or no file of rules: told, while the others are checked."""
     return Defect(
         rule="file/unreadable", weight=Weight.ERROR, file=error.path, line=error.line, message=error.message
     )

@@ -11,6 +11,12 @@ from responder.core.runbook import Kind
 from responder.runbooks.lint.subject import Place, Subject
 
 _TIMES_OUT = re.compile(r"(?:^|\s)(?:-m\s*\d|--max-time|--connect-timeout|timeout\s)")
+# An address, in any of the forms that a runbook writes it: with a dot, a port, a path, a variable.
+_CALLS = re.compile(
+    r"^curl\s(?:.*\s)?[\"']?(?:https?:|\$|<|localhost\b|\{\{|[\w-]+(?:\.[\w-]+)+|[\w.-]+:\d+|\[)", re.DOTALL
+)
+# A terminal does no harm to a command that ends by itself.
+_ENDS = re.compile(r"\sexec\b.*\s--\s+(?!(?:/\S*/)?(?:ba|z|a|da|k)?sh(?:\s*$|\s+-l|\s*\|))\S", re.DOTALL)
 
 
 def check(subject: Subject) -> Iterator[Defect]:
@@ -23,6 +29,8 @@ def check(subject: Subject) -> Iterator[Defect]:
 
 
 def _unending(place: Place, statement: Statement) -> Defect | None:
+    if statement.trait is Trait.INTERACTIVE and _ENDS.search(statement.text):
+        return None
     if statement.trait is Trait.INTERACTIVE:
         return _defect(
             place, statement, "command/interactive", Weight.WARNING,
@@ -47,9 +55,7 @@ def _hanging(place: Place) -> Iterator[Defect]:
     """One finding for a fence: the cure is the same for all its lines."""
     if place.action.kind is not Kind.SHELL:
         return
-    curls = [
-        s for s in place.action.statements if re.match(r"^curl\b", s.text) and not _TIMES_OUT.search(s.text)
-    ]
+    curls = [s for s in place.action.statements if _CALLS.match(s.text) and not _TIMES_OUT.search(s.text)]
     if curls:
         message = "curl waits for ever when nothing answers, which is when it is needed. Add --max-time 10."
         yield _defect(place, curls[0], "command/no-timeout", Weight.WARNING, message)

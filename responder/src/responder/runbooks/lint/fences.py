@@ -44,5 +44,5 @@ def check(subject: Subject) -> Iterator[Defect]:
                 file=place.runbook.path,
                 line=action.line,
                 message=f"the fence says {action.language}, and its text looks like {other}. Mend the language.",
-                runbook_says=action.text.strip().splitlines()[0],
+                runbook_says=action.statements[0].text,
             )

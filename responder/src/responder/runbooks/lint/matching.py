@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from responder.core.defect import Defect, Weight
+from responder.core.rule import AlertRule
 from responder.runbooks.expressions import parsed, selectors
 from responder.runbooks.lint.subject import Subject
 
@@ -24,7 +25,7 @@ def check(subject: Subject) -> Iterator[Defect]:
                 weight=Weight.ERROR,
                 file=rule.file,
                 line=rule.line,
-                message=f"{rule.name} can page, and no runbook says what to do. Write its section.",
+                message=_no_entry(rule),
                 rule_says=rule.expr,
             )
     names = {rule.name.lower() for rule in subject.rules}
@@ -38,6 +39,13 @@ def check(subject: Subject) -> Iterator[Defect]:
                 message=f"No rule fires {', '.join(entry.names)}: nobody will be sent here. Write the rule, or mend the name.",
                 runbook_says=", ".join(entry.names),
             )
+
+
+def _no_entry(rule: AlertRule) -> str:
+    page = rule.runbook_url
+    if page and "{{" not in page:
+        return f"{rule.name} links to {page}, which is not among these runbooks. Write its section, or mend the link."
+    return f"no runbook says what to do about {rule.name}. Write its section."
 
 
 def _always_fires(expr: str) -> bool:

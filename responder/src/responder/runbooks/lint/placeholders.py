@@ -7,32 +7,44 @@ from collections.abc import Iterator
 
 from responder.core.defect import Defect, Weight
 from responder.core.effect import Role
-from responder.core.runbook import RUNNABLE, Kind, squash
+from responder.core.runbook import RUNNABLE, Action, AlertEntry, Kind, Placeholder, squash
 from responder.runbooks.lint.subject import Place, Subject
 
 _SECRET = re.compile(
     r"authorization:|\b(?:x-api-key|api[-_]?key|token|password|passwd|secret)[\"']?\s*[:=]\s*[^\s$<(\"']"
-    r"|--(?:password|token|secret)[= ]\S|\$\{?\w*(?:KEY|TOKEN|PASSWORD|PASSWD|SECRET)\b|\bcurl\b.*\s-u\s*\S+:\S"
+    r"|--(?:password|token|secret)[= ]\S|\$\{?(?-i:(?:[A-Z0-9_]*_)?(?:KEY|TOKEN|PASSWORD|PASSWD|SECRET))\b"
+    r"|\$\{?\w*(?:token|password|passwd|secret|api_?key)\b|\bcurl\b.*\s-u\s*\S+:\S"
     r"|\bredis-cli\b.*\s-a\s*\S|\b(?:psql|redis-cli|mysql|mongo\w*)\b.*\$\{?\w*(?:URL|URI|DSN)\b|\bmysql\b.*\s-p\S"
     r"|://[^\s/:@]+:[^\s/@]+@",
     re.IGNORECASE,
 )
+# What comes before a command is its environment, and what the shell does itself is in no list of processes. A key's file
+# is no secret.
+_ENVIRONMENT = re.compile(r"^(?:\w+=(?:\"[^\"]*\"|'[^']*'|\S)*\s+)+")
+_BUILTIN = re.compile(r"^(?:echo|printf|export|unset|test|read|local|\[|if\b|\w+=)")
+_KEY_FILE = re.compile(r"(?:-i|--(?:private-)?key(?:-file)?|--identity)[= ]\S+")
 
 
 def check(subject: Subject) -> Iterator[Defect]:
+    told: set[tuple[str, int, str]] = set()
     for place in subject.places(Role.DIAGNOSIS, Role.REMEDIATION):
-        yield from _unbound(place, subject)
+        yield from _unbound(place, subject, told)
         yield from _secrets(place)
 
 
-def _unbound(place: Place, subject: Subject) -> Iterator[Defect]:
+def _unbound(place: Place, subject: Subject, told: set[tuple[str, int, str]]) -> Iterator[Defect]:
+    """Each name once in an entry, where it first stands."""
     if place.action.kind not in RUNNABLE or place.action.guessed:
         return
-    missing = [
-        placeholder.raw
-        for placeholder in place.action.placeholders
-        if placeholder.name not in subject.bound and not _from_alert(placeholder.name, place, subject)
-    ]
+    given = _given_by_the_runbook(place.entry)
+    missing: list[str] = []
+    for placeholder in place.action.placeholders:
+        known = placeholder.name in subject.bound or squash(placeholder.name) in given
+        known = known or _is_of_a_template(place.action, placeholder)
+        name = (place.runbook.path, place.entry.line, placeholder.name)
+        if not known and name not in told and not _from_alert(placeholder.name, place, subject):
+            told.add(name)
+            missing.append(placeholder.raw)
     if missing:
         yield Defect(
             rule="placeholder/unbound",
@@ -44,13 +56,52 @@ def _unbound(place: Place, subject: Subject) -> Iterator[Defect]:
         )
 
 
+_TEMPLATE = re.compile(r"--template|go-template|-o\s*template|--format|jsonpath")
+_QUOTED = re.compile(r"'[^']*'")
+
+
+def _is_of_a_template(action: Action, placeholder: Placeholder) -> bool:
+    """The command's own `{{.name}}`, and `$k` where the shell puts nothing in."""
+    if action.kind is not Kind.SHELL:
+        return False
+    if placeholder.raw.startswith("{{"):
+        return _TEMPLATE.search(action.text) is not None
+    return placeholder.raw.startswith("$") and placeholder.raw not in _QUOTED.sub("", action.text)
+
+
+# Variables that every shell has.
+_SHELLS_OWN = frozenset(
+    {"path", "home", "user", "pwd", "shell", "hostname", "random", "uid", "editor", "tmpdir", "ifs", "lineno"}
+)
+_ASSIGNED = re.compile(
+    r"(?:^|[\s;(&|`])(?:export\s+|local\s+|declare\s+)?([A-Za-z_]\w*)=(?![=~])|\bfor\s+(\w+)\s+in\b|\bread\s+(?:-\w+\s+)*(\w+)"
+)
+
+
+def _given_by_the_runbook(entry: AlertEntry) -> frozenset[str]:
+    """Names that a command of the entry sets, so that a person who follows it has their values."""
+    actions = [
+        *(action for step in entry.steps for action in step.actions),
+        *(action for group in entry.remediation for action in group.actions),
+    ]
+    texts = (
+        statement.text for action in actions if action.kind is Kind.SHELL for statement in action.statements
+    )
+    names = {squash(name) for text in texts for found in _ASSIGNED.findall(text) for name in found if name}
+    return frozenset(names) | _SHELLS_OWN
+
+
+_LABEL = re.compile(r"\$labels\.(\w+)")
+
+
 def _from_alert(name: str, place: Place, subject: Subject) -> bool:
-    """The labels of the alert give a value: those that its rules set or group by."""
+    """The labels of the alert give a value: those that its rules set, group by, or name in their pages."""
     rules = subject.rules_of(place.entry)
     labels = {squash(label) for rule in rules for label in rule.labels}
     for rule in rules:
         for found in re.findall(r"\b(?:by|on)\s*\(([^)]*)\)", rule.expr):
             labels |= {squash(label) for label in found.split(",")}
+        labels |= {squash(label) for label in _LABEL.findall(" ".join(rule.annotations.values()))}
     return squash(re.sub(r"^(?:\$?labels\.)", "", name)) in labels - {""}
 
 
@@ -71,7 +122,8 @@ def _secrets(place: Place) -> Iterator[Defect]:
     if place.action.kind is not Kind.SHELL:
         return
     for statement in place.action.statements:
-        if _SECRET.search(statement.text):
+        command = _KEY_FILE.sub("", _ENVIRONMENT.sub("", statement.text))
+        if not _BUILTIN.match(command) and _SECRET.search(command):
             yield Defect(
                 rule="secret/command-line",
                 weight=Weight.ERROR,

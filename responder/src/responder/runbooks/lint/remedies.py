@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from responder.core.defect import Defect, Weight
-from responder.core.effect import Role, Statement
+from responder.core.effect import Effect, Role, Statement
 from responder.core.remediation import Phase
 from responder.core.runbook import AlertEntry, Kind, RemediationGroup, Runbook
 from responder.runbooks.lint.subject import Place, Subject
@@ -16,6 +16,8 @@ def check(subject: Subject) -> Iterator[Defect]:
     for place in subject.places(Role.REMEDIATION):
         if place.action.requests:
             yield from _phases(place)
+        elif place.action.kind is Kind.SQL:
+            yield from _unseen(place)
         for statement in place.action.statements:
             yield from _scope(place, statement)
     for place in subject.places(Role.DIAGNOSIS, Role.REMEDIATION):
@@ -54,6 +56,34 @@ def _phases(place: Place) -> Iterator[Defect]:
             )
 
 
+_CHANGES_ROWS = re.compile(
+    r"\b(?:update\s+[\w.\"]+\s+set|delete\s+from|truncate|drop\s+(?:table|database|schema)|pg_(?:terminate|cancel)_backend)\b",
+    re.IGNORECASE,
+)
+
+
+def _unseen(place: Place) -> Iterator[Defect]:
+    """SQL that changes rows or ends sessions, with nothing that lists them first. One finding for a block."""
+    changing = [
+        s for s in place.action.statements if s.effect is Effect.MUTATE and _CHANGES_ROWS.search(s.text)
+    ]
+    if changing and not place.action.guessed:
+        yield Defect(
+            rule="remedy/no-preview",
+            weight=Weight.WARNING,
+            file=place.runbook.path,
+            line=changing[0].line + _first_row(changing[0]),
+            message="nobody sees what it would hit before approving it. Begin its parts with -- Preview, -- Run, -- Verify.",
+            runbook_says=changing[0].text.splitlines()[_first_row(changing[0])].strip(),
+        )
+
+
+def _first_row(statement: Statement) -> int:
+    """The first that is no comment, counted from 0."""
+    rows = statement.text.splitlines()
+    return next((n for n, row in enumerate(rows) if row.strip() and not row.lstrip().startswith("--")), 0)
+
+
 _TERMINATE = re.compile(r"pg_(?:terminate|cancel)_backend\s*\(\s*(?!\d)", re.IGNORECASE)
 _WHOLE = re.compile(
     r"^\s*(?:update\b(?!.*\bwhere\b)|delete\s+from\b(?!.*\bwhere\b)|truncate\b|drop\s+(?:table|database|schema)\b)",
@@ -68,7 +98,7 @@ _WHOLE_SHELL = re.compile(
 
 def _scope(place: Place, statement: Statement) -> Iterator[Defect]:
     rows = statement.text.splitlines()
-    at = next((n for n, row in enumerate(rows) if row.strip() and not row.lstrip().startswith("--")), 0)
+    at = _first_row(statement)
 
     def defect(rule: str, message: str) -> Defect:
         return Defect(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -62,13 +62,24 @@ class Subject:
         return self._by_name.get(name) or self._by_alias.get(name)
 
     def page_of(self, rule: AlertRule) -> Runbook | None:
-        """The runbook that a rule links to, by the name of its file."""
-        page = (rule.runbook_url or "").partition("#")[0].rstrip("/").rpartition("/")[2].lower()
-        return self._by_page.get(page) or self._by_page.get(f"{page}.md")
+        """The runbook that a rule links to: by the name of its file, and by its folders where several share a name."""
+        route = (rule.runbook_url or "").partition("#")[0].partition("?")[0].lower().rstrip("/").split("/")
+        if route[-1] == "":
+            return None
+        for name in (route[-1], f"{route[-1]}.md"):
+            found = [(_in_common([*route[:-1], name], book), book) for book in self._by_page.get(name, ())]
+            best = max((common for common, _ in found), default=0)
+            # The name of a page such as README.md says nothing without its folder.
+            if best > 1 or (best == 1 and name not in _GENERIC and len(found) == 1):
+                return next(book for common, book in found if common == best)
+        return None
 
     @cached_property
-    def _by_page(self) -> Mapping[str, Runbook]:
-        return {Path(book.path).name.lower(): book for book in reversed(self.runbooks)}
+    def _by_page(self) -> Mapping[str, list[Runbook]]:
+        found: dict[str, list[Runbook]] = {}
+        for book in self.runbooks:
+            found.setdefault(Path(book.path).name.lower(), []).append(book)
+        return found
 
     @cached_property
     def _by_name(self) -> Mapping[str, tuple[Runbook, AlertEntry]]:
@@ -106,3 +117,21 @@ class Subject:
                     )
             for action in entry.prevention if Role.PREVENTION in roles else ():
                 yield Place(runbook=runbook, entry=entry, role=Role.PREVENTION, action=action, words="")
+
+
+_GENERIC = frozenset(
+    {"readme.md", "index.md", "_index.md", "runbook.md", "runbooks.md", "playbook.md", "playbooks.md"}
+)
+
+
+def _in_common(route: Sequence[str], book: Runbook) -> int:
+    """How many parts of the address, from its end, are those of the file's path."""
+    parts = [part.lower() for part in Path(book.path).resolve().parts]
+    return next(
+        (
+            n
+            for n, (one, other) in enumerate(zip(reversed(route), reversed(parts), strict=False))
+            if one != other
+        ),
+        len(route),
+    )
