@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
@@ -24,6 +25,7 @@ from chatbot.stages.ingest import ingest
 from chatbot.stages.ports import Clocks, Outside
 from chatbot.store.tenants import create_tenant
 from chatbot.web.app import create_app
+from chatbot.web.drain import Drain
 
 ADMIN_TOKEN = "the-admin-token-of-the-tests"
 APP_ROLE, APP_PASSWORD = "chatbot_of_tests", "a-password-of-tests"
@@ -182,7 +184,7 @@ def settings_for(app_url: str, redis_url: str, **changes: Any) -> Settings:
     settings = Settings(
         database_url=app_url, redis_url=redis_url, host="127.0.0.1", port=1, worker_metrics_port=1,
         admin_token=ADMIN_TOKEN, log_dir=None, log_level="INFO", flags_file=None, pool_size=2, top_k=6,
-        max_tokens=100, rerank_url=None, security_webhook=None, providers=(),
+        max_tokens=100, drain_seconds=1, rerank_url=None, security_webhook=None, providers=(),
     )  # fmt: skip
     return replace(settings, **changes)
 
@@ -205,7 +207,8 @@ async def served(settings: Settings) -> AsyncIterator[Chatbot]:
             )
         port = free_port()
         config = uvicorn.Config(
-            create_app(parts, admin_token=settings.admin_token), host="127.0.0.1", port=port, log_config=None,
+            create_app(parts, admin_token=settings.admin_token, drain=Drain(timedelta(seconds=settings.drain_seconds))),
+            host="127.0.0.1", port=port, log_config=None,
             lifespan="off", access_log=False, timeout_graceful_shutdown=1, ws="none",
         )  # fmt: skip
         server = uvicorn.Server(config)

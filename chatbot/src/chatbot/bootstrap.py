@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from chatbot.config import Settings
-from chatbot.core.breaker import Breaker
+from chatbot.core.answer_settings import AnswerSettings, InForce
+from chatbot.core.breakers import Breakers
 from chatbot.core.throttle import Throttle
+from chatbot.integrations.answer_cache import AnswerCache
 from chatbot.integrations.flags import Flags
 from chatbot.integrations.llm import ChatModel, Endpoint
 from chatbot.integrations.queue import JobQueue
@@ -34,8 +36,9 @@ ALARM_WAIT_SECONDS = 1.0
 @asynccontextmanager
 async def outside(settings: Settings, *, clocks: Clocks = CLOCKS) -> AsyncGenerator[Outside]:
     """Everything a stage is handed, opened, and closed at the end. The database is not verified yet."""
-    # Two clients: a cancelled request of one kind must not disturb the connections of the other.
+    # A client for each purpose: a cancelled request of one kind must not disturb the connections of the other.
     for_probe, for_jobs = new_client(settings.redis_url), new_client(settings.redis_url)
+    for_answers = new_client(settings.redis_url)
     try:
         async with (
             new_session() as session,
@@ -61,12 +64,22 @@ async def outside(settings: Settings, *, clocks: Clocks = CLOCKS) -> AsyncGenera
                     hook=_hook(settings, session),
                     throttle=Throttle(per_second=KEPT_VIOLATIONS_PER_SECOND, burst=KEPT_VIOLATIONS_AT_ONCE),
                 ),
-                top_k=settings.top_k,
-                max_tokens=settings.max_tokens,
+                cache=AnswerCache(for_answers),
+                settings=InForce(_answer_settings(settings)),
             )
     finally:
         await for_probe.aclose()
         await for_jobs.aclose()
+        await for_answers.aclose()
+
+
+def _answer_settings(settings: Settings) -> AnswerSettings:
+    return AnswerSettings(
+        similarity_top_k=settings.top_k,
+        max_tokens=settings.max_tokens,
+        providers=tuple(each.name for each in settings.providers),
+        models={each.name: each.model for each in settings.providers},
+    )
 
 
 def _hook(settings: Settings, session: aiohttp.ClientSession) -> Hook | None:
@@ -79,9 +92,9 @@ def _providers(settings: Settings, session: aiohttp.ClientSession) -> tuple[Prov
         Provider(
             model=ChatModel(
                 session,
-                Endpoint(name=each.name, base_url=each.base_url, api_key=each.api_key, model=each.model),
+                Endpoint(name=each.name, base_url=each.base_url, api_key=each.api_key),
             ),
-            breaker=Breaker(each.name),
+            breakers=Breakers(each.name, each.model),
         )
         for each in settings.providers
     )

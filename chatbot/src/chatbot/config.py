@@ -56,6 +56,7 @@ class Settings:
     pool_size: int
     top_k: int
     max_tokens: int
+    drain_seconds: int
     rerank_url: str | None
     security_webhook: WebhookSettings | None
     providers: tuple[ProviderSettings, ...]
@@ -117,6 +118,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         pool_size=reader.number("CHATBOT_POOL_SIZE", default=10, most=500),
         top_k=reader.number("CHATBOT_TOP_K", default=6, most=50),
         max_tokens=reader.number("CHATBOT_MAX_TOKENS", default=800, most=32_000),
+        drain_seconds=reader.number("CHATBOT_DRAIN_SECONDS", default=30, most=3600),
         rerank_url=reader.url("CHATBOT_RERANK_URL", default=None),
         security_webhook=_security_webhook(reader, environ),
         providers=_providers(reader, environ),

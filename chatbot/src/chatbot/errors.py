@@ -11,10 +11,12 @@
     ├── BodyTooLarge           a body above the limit
     ├── Conflict               the name is taken
     ├── Maintenance            an operator has closed the product for a while            (try again)
+    ├── Draining               this process is about to stop and takes no new question   (try again)
     ├── TenantIsolationViolation  something of another tenant was about to be answered: withheld
     ├── StoreUnavailable       PostgreSQL does not answer                                (try again)
     ├── QueueUnavailable       Redis does not answer                                     (try again)
     ├── ResponderUnavailable   the responder did not take a security event               (told again)
+    ├── CacheUnavailable       Redis does not answer where answers are kept              (go on without)
     ├── RerankFailed           the reranker gave no order, and its path has no fallback  (try again)
     └── ProviderError          a language model gave no answer
         ├── ProviderUnavailable  refused the connection, timed out, 429, 5xx, bad key    (another may)
@@ -89,6 +91,15 @@ class Maintenance(ChatbotError):
     remedy = "Try again after the seconds in Retry-After."
 
 
+class Draining(ChatbotError):
+    """This process is about to stop and takes no new question."""
+
+    permanent = False
+    remedy = (
+        "Try again after the seconds in Retry-After: another process answers, or this one after its restart."
+    )
+
+
 class TenantIsolationViolation(ChatbotError):
     """Something of another tenant was about to be answered; it was withheld."""
 
@@ -116,6 +127,13 @@ class ResponderUnavailable(ChatbotError):
     remedy = (
         "Nothing to do: it is told again until it answers. Check CHATBOT_SECURITY_WEBHOOK_URL and its key."
     )
+
+
+class CacheUnavailable(ChatbotError):
+    """Redis does not answer where answers are kept; they are made anew."""
+
+    permanent = False
+    remedy = "Try again in some seconds; operators see the reason at /api/health/redis."
 
 
 class RerankFailed(ChatbotError):

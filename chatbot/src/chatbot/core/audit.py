@@ -17,6 +17,10 @@ class AuditEvent(StrEnum):
     TENANT_CREATED = "tenant_created"
     DOCUMENT_ADDED = "document_added"
     FLAG_CHANGED = "flag_changed"
+    SETTINGS_CHANGED = "settings_changed"
+    BREAKER_CHANGED = "breaker_changed"
+    CACHE_CLEARED = "cache_cleared"
+    DRAIN_CHANGED = "drain_changed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

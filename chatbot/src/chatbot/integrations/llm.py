@@ -36,19 +36,18 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a model is. The key is never shown by `repr`."""
+    """Where a provider is. The key is never shown by `repr`."""
 
     name: str
     base_url: str
     api_key: str
-    model: str
 
     def __repr__(self) -> str:
-        return f"Endpoint(name={self.name!r}, base_url={self.base_url!r}, model={self.model!r}, ...)"
+        return f"Endpoint(name={self.name!r}, base_url={self.base_url!r}, ...)"
 
 
 class ChatModel:
-    """One model of one provider."""
+    """One provider's models."""
 
     def __init__(
         self, session: aiohttp.ClientSession, endpoint: Endpoint, timeouts: Timeouts | None = None
@@ -60,16 +59,17 @@ class ChatModel:
             "Authorization": f"Bearer {endpoint.api_key}",
             "Content-Type": "application/json",
         }
-        self._model = endpoint.model
         self._timeouts = timeouts or Timeouts()
 
-    async def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str]:
+    async def stream(
+        self, messages: Sequence[Message], *, model: str, max_tokens: int
+    ) -> AsyncGenerator[str]:
         """The answer's text in pieces. Raises ProviderUnavailable or ProviderRefused, also in the middle."""
         began = asyncio.get_running_loop().time()
         end = began + self._timeouts.total.total_seconds()
         first = min(end, began + self._timeouts.first_token.total_seconds())
         body = {
-            "model": self._model,
+            "model": model,
             "messages": [{"role": message.role, "content": message.content} for message in messages],
             "max_tokens": max_tokens,
             "stream": True,

@@ -1,6 +1,7 @@
 """Verbs, in the order a question flows:
 
     authenticate   key → tenant
+    recollect      conversation → what an answer starts from: the tenant's settings
     retrieve       question → passages of that tenant, in one short transaction
     rerank         passages → passages in a better order, where the flag is on; before the answer begins
     generate       passages → text: provider, next provider, or sentences of the passages
@@ -11,6 +12,8 @@ and those beside the flow:
 
     ingest         file → document with passages
     switch         flag on or off, audited; and the copy of the flags kept fresh
+    tune           settings of answers, audited; and the copy of the global ones kept fresh
+    operate        breakers, the cache, draining: by hand, audited
     check          component → health
     withhold       what belongs to another tenant → alarm instead of an answer
     tell           violation → the responder, until it has it

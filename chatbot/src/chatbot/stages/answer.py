@@ -7,11 +7,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import UUID
 
+from chatbot.core.answer_settings import AnswerSettings
 from chatbot.core.answers import NOT_IN_DOCUMENTS, Done, Kind, Part, Sources, Token
 from chatbot.core.passages import Passage
 from chatbot.stages.authenticate import Caller
 from chatbot.stages.generate import Ending, generate
 from chatbot.stages.ports import Outside
+from chatbot.stages.recollect import recollect
 from chatbot.stages.remember import remember
 from chatbot.stages.rerank import rerank
 from chatbot.stages.retrieve import retrieve
@@ -25,6 +27,7 @@ class Question:
     caller: Caller
     text: str
     conversation_id: UUID | None
+    settings: AnswerSettings
     passages: tuple[Passage, ...]
     asked_at: float
 
@@ -32,11 +35,13 @@ class Question:
 async def prepare(outside: Outside, caller: Caller, text: str, *, conversation_id: UUID | None) -> Question:
     """Finds and orders the passages. Raises before anything is answered: NotFound, RerankFailed, StoreUnavailable."""
     asked_at = outside.clocks.monotonic()
-    found = await retrieve(outside, caller, text, conversation_id=conversation_id)
+    start = await recollect(outside, caller, conversation_id)
+    found = await retrieve(outside, caller, text, limit=start.settings.similarity_top_k)
     return Question(
         caller=caller,
         text=text,
         conversation_id=conversation_id,
+        settings=start.settings,
         passages=await rerank(outside, text, found),
         asked_at=asked_at,
     )
@@ -79,6 +84,8 @@ async def _text(outside: Outside, question: Question) -> AsyncGenerator[Part | E
         yield Token(text=NOT_IN_DOCUMENTS)
         yield Ending(kind=Kind.NOT_IN_DOCUMENTS, provider=None)
         return
-    async with aclosing(generate(outside, question.text, question.passages)) as parts:
+    async with aclosing(
+        generate(outside, question.text, question.passages, settings=question.settings)
+    ) as parts:
         async for part in parts:
             yield part

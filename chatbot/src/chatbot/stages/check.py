@@ -108,6 +108,8 @@ class Checks:
         """What is wrong with the provider: by its recent calls if there are any, else by a rare probe."""
         now = self._outside.clocks.monotonic()
         name = provider.model.name
+        if provider.breaker.state is State.FORCED_OPEN:
+            return f"{name}: an operator holds the circuit breaker open."
         if provider.breaker.state is State.OPEN:
             return f"{name}: the circuit breaker is open for {provider.breaker.retry_after(now):.0f} s more."
         calls, failures = provider.breaker.counts(now)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import structlog
 
+from chatbot.core.answer_settings import AnswerSettings
 from chatbot.core.answers import Broken, Kind, Message, Token, extract, prompt
-from chatbot.core.breaker import Outcome, Permit
+from chatbot.core.breaker import Breaker, Outcome, Permit
 from chatbot.core.flags import GROQ
 from chatbot.core.passages import Passage
 from chatbot.errors import ProviderError, ProviderUnavailable
@@ -27,21 +28,36 @@ class Ending:
     provider: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call of one model, with the leave to make it."""
+
+    provider: Provider
+    model: str
+    breaker: Breaker
+    permit: Permit
+
+
 async def generate(
-    outside: Outside, question: str, passages: Sequence[Passage]
+    outside: Outside, question: str, passages: Sequence[Passage], *, settings: AnswerSettings
 ) -> AsyncGenerator[Token | Broken | Ending]:
     """The text in pieces, then its Ending. Another provider is asked only while nothing was given out yet."""
     messages = prompt(question, passages)
-    for position, provider in enumerate(outside.providers):
-        if provider.model.name == GROQ and not outside.flags.enabled(GROQ):
+    by_name = {provider.name: provider for provider in outside.providers}
+    for position, name in enumerate(settings.providers):
+        if name == GROQ and not outside.flags.enabled(GROQ):
             continue
-        permit = provider.breaker.admit(outside.clocks.monotonic())
-        _show(provider)
+        now = outside.clocks.monotonic()
+        provider, model = by_name[name], settings.models[name]
+        breaker = provider.breakers.of(model, now)
+        permit = breaker.admit(now)
+        show_breaker(breaker.name, breaker.state)
         if permit is None:
             continue
+        call = Call(provider=provider, model=model, breaker=breaker, permit=permit)
         given_out = False
         try:
-            async with aclosing(_ask(outside, provider, permit, messages)) as texts:
+            async with aclosing(_ask(outside, call, messages, max_tokens=settings.max_tokens)) as texts:
                 async for text in texts:
                     given_out = True
                     yield Token(text=text)
@@ -61,33 +77,33 @@ async def generate(
 
 
 async def _ask(
-    outside: Outside, provider: Provider, permit: Permit, messages: Sequence[Message]
+    outside: Outside, call: Call, messages: Sequence[Message], *, max_tokens: int
 ) -> AsyncGenerator[str]:
     """The provider's text. Whatever happens, the breaker is told exactly once."""
-    name = provider.model.name
+    name = call.provider.name
     clock = outside.clocks.monotonic
     began = clock()
-    waiting = True
+    waited: float | None = None
     # What ends otherwise (a closed browser tab, a request the provider rightly refused) says nothing of its health.
     outcome = Outcome.IGNORED
     try:
-        async with aclosing(provider.model.stream(messages, max_tokens=outside.max_tokens)) as texts:
+        async with aclosing(
+            call.provider.model.stream(messages, model=call.model, max_tokens=max_tokens)
+        ) as texts:
             async for text in texts:
-                if waiting:
-                    FIRST_TOKEN_SECONDS.labels(provider=name).observe(clock() - began)
-                    waiting = False
+                if waited is None:
+                    waited = clock() - began
+                    FIRST_TOKEN_SECONDS.labels(provider=name).observe(waited)
                 yield text
         outcome = Outcome.SUCCESS
     except ProviderUnavailable:
         outcome = Outcome.FAILURE
-        BREAKER_FAILURES.labels(breaker=name).inc()
+        BREAKER_FAILURES.labels(breaker=call.breaker.name).inc()
         raise
     finally:
-        provider.breaker.record(permit, outcome, clock())
-        _show(provider)
+        call.breaker.record(
+            call.permit, outcome, clock(), waited=clock() - began if waited is None else waited
+        )
+        show_breaker(call.breaker.name, call.breaker.state)
         if outcome is not Outcome.IGNORED:
             LLM_SECONDS.observe(clock() - began)
-
-
-def _show(provider: Provider) -> None:
-    show_breaker(provider.breaker.name, provider.breaker.state)

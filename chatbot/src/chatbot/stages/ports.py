@@ -6,23 +6,27 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
+from chatbot.core.answer_settings import InForce
 from chatbot.core.answers import Message
 from chatbot.core.breaker import Breaker
+from chatbot.core.breakers import Breakers
+from chatbot.core.cached import CachedAnswer, Marks
 from chatbot.core.flags import Flag
+from chatbot.core.tenancy import TenantId
 from chatbot.core.throttle import Throttle
 from chatbot.core.violation import Violation, wait_after
 from chatbot.store.db import Database
 
 
 class LanguageModel(Protocol):
-    """One model of one provider."""
+    """One provider's models."""
 
     name: str
 
-    def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncGenerator[str]: ...
+    def stream(self, messages: Sequence[Message], *, model: str, max_tokens: int) -> AsyncGenerator[str]: ...
 
     async def probe(self) -> None: ...
 
@@ -41,6 +45,20 @@ class Switches(Protocol):
     def all(self) -> Mapping[str, Flag]: ...
 
     def replace(self, stored: dict[str, Flag]) -> None: ...
+
+
+class Answers(Protocol):
+    """The answers that are kept to be given again."""
+
+    async def find(self, tenant_id: TenantId, digest: str) -> tuple[CachedAnswer | None, Marks]: ...
+
+    async def keep(
+        self, tenant_id: TenantId, digest: str, answer: CachedAnswer, *, marks: Marks, lasts: timedelta
+    ) -> None: ...
+
+    async def drop(self, tenant_id: TenantId, digest: str) -> None: ...
+
+    async def clear(self, tenant_id: TenantId | None) -> int: ...
 
 
 class Probe(Protocol):
@@ -70,10 +88,20 @@ class Jobs(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """A model behind its breaker."""
+    """A provider behind its breakers, one for each of its models."""
 
     model: LanguageModel
-    breaker: Breaker
+    breakers: Breakers
+
+    @property
+    def name(self) -> str:
+        """As it is named in settings, metrics and answers."""
+        return self.model.name
+
+    @property
+    def breaker(self) -> Breaker:
+        """The default model's breaker."""
+        return self.breakers.default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,5 +165,5 @@ class Outside:
     clocks: Clocks
     failure_audit: Throttle
     alarm: Alarm
-    top_k: int
-    max_tokens: int
+    cache: Answers
+    settings: InForce

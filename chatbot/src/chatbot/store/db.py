@@ -84,6 +84,11 @@ class Database:
         if not self._verified:
             await self.verify()
 
+    @property
+    def verified(self) -> bool:
+        """Whether the boot check has passed."""
+        return self._verified
+
     @asynccontextmanager
     async def tenant(self, tenant_id: TenantId) -> AsyncGenerator[Conn]:
         """A transaction that sees this tenant's rows only. Raises StoreUnavailable."""

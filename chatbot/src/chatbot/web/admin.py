@@ -13,13 +13,14 @@ from chatbot.stages.switch import switch
 from chatbot.web.state import admin_token_of, client_ip, outside_of
 
 
-async def _admin(request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
+async def admin_only(request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
+    """Opens the routes that depend on it to whoever has the admin token. Raises Unauthenticated."""
     await check_admin(
         outside_of(request), authorization, token=admin_token_of(request), ip=client_ip(request)
     )
 
 
-router = APIRouter(prefix="/api/admin", dependencies=[Depends(_admin)])
+router = APIRouter(prefix="/api/admin", dependencies=[Depends(admin_only)])
 
 
 class FlagBody(BaseModel):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
@@ -9,18 +11,22 @@ from chatbot.stages.check import Checks
 from chatbot.stages.ports import Outside
 from chatbot.stages.watch import QUEUE
 from chatbot.telemetry import initialise_series
-from chatbot.web import admin, chat, health, problems
+from chatbot.web import admin, chat, controls, health, problems, settings
+from chatbot.web.drain import Drain
 from chatbot.web.middleware import PRODUCT_ROUTES, Guarded, Observed
 
+DRAIN_LIMIT = timedelta(seconds=30)
 
-def create_app(outside: Outside, *, admin_token: str) -> ASGIApp:
+
+def create_app(outside: Outside, *, admin_token: str, drain: Drain | None = None) -> ASGIApp:
     """The application over parts that are already open."""
     app = FastAPI(title="bitb-chatbot", docs_url=None, redoc_url=None)
     app.state.outside = outside
     app.state.admin_token = admin_token
     app.state.checks = Checks(outside)
+    app.state.drain = drain or Drain(DRAIN_LIMIT)
     problems.install(app)
-    for part in (chat, health, admin):
+    for part in (chat, health, admin, controls, settings):
         app.include_router(part.router)
     initialise_series(product_routes=PRODUCT_ROUTES, queue=QUEUE)
     return Observed(Guarded(app))

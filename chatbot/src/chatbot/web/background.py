@@ -1,5 +1,5 @@
-"""What the server does without being asked: keeps its flags fresh, sends canaries, tells the responder of violations,
-tries the boot check again.
+"""What the server does without being asked: keeps its flags and settings fresh, sends canaries, tells the responder of
+violations, tries the boot check again.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from chatbot.stages.check import CANARY_EVERY
 from chatbot.stages.ports import Outside
 from chatbot.stages.switch import refresh_flags
 from chatbot.stages.tell import tell_responder
+from chatbot.stages.tune import refresh_settings
 from chatbot.stages.watch import watch_queue, watch_tenants
 
 log = structlog.get_logger()
 
 FLAGS_EVERY = timedelta(seconds=1)
+SETTINGS_EVERY = timedelta(seconds=0.5)
 VERIFY_EVERY = timedelta(seconds=1)
 TENANTS_EVERY = timedelta(seconds=30)
 # A new violation wakes the loop; this is for those that are to be told again.
@@ -46,6 +48,7 @@ async def run_loops(outside: Outside) -> None:
     """For ever: each loop on its own, so that one that waits for Redis does not hold up the flags."""
     async with asyncio.TaskGroup() as group:
         group.create_task(_every(FLAGS_EVERY, "refresh_flags", lambda: refresh_flags(outside)))
+        group.create_task(_every(SETTINGS_EVERY, "refresh_settings", lambda: refresh_settings(outside)))
         group.create_task(_every(CANARY_EVERY, "watch_queue", lambda: watch_queue(outside)))
         group.create_task(_every(TENANTS_EVERY, "watch_tenants", lambda: watch_tenants(outside)))
         group.create_task(tell_for_ever(outside))

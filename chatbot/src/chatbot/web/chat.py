@@ -19,7 +19,7 @@ from chatbot.stages.answer import Question, prepare, stream
 from chatbot.stages.authenticate import authenticate
 from chatbot.stages.ports import Outside
 from chatbot.web.event_stream import EventStream
-from chatbot.web.state import client_ip, outside_of
+from chatbot.web.state import client_ip, drain_of, outside_of
 
 LONGEST_QUESTION = 4000
 router = APIRouter()
@@ -45,10 +45,11 @@ async def chat(
     outside = outside_of(request)
     if outside.flags.enabled(MAINTENANCE):
         raise Maintenance("The service is closed for maintenance.")
+    drain_of(request).refuse_new()
     caller = await authenticate(outside, x_api_key, ip=client_ip(request), claimed=body.tenant)
     structlog.contextvars.bind_contextvars(tenant_id=str(caller.tenant.tenant_id))
     question = await prepare(outside, caller, body.message, conversation_id=body.conversation_id)
-    return EventStream(_events(outside, question))
+    return EventStream(_events(outside, question), drain_of(request))
 
 
 async def _events(outside: Outside, question: Question) -> AsyncGenerator[tuple[str, dict[str, Any]]]:

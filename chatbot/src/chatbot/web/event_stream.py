@@ -12,6 +12,8 @@ import orjson
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from chatbot.web.drain import Drain
+
 # Proxies close what is silent for longer.
 KEEP_ALIVE = timedelta(seconds=15)
 _HEADERS = [
@@ -21,24 +23,46 @@ _HEADERS = [
 ]
 
 Event = tuple[str, dict[str, Any]]
+_CUT: tuple[Event, ...] = (
+    (
+        "error",
+        {
+            "title": "The answer is incomplete",
+            "detail": "This process is stopping and the time for its last answers is over.",
+            "remedy": "Ask again: another process answers, or this one after its restart.",
+        },
+    ),
+    ("done", {"kind": "incomplete", "provider": None, "conversation_id": None}),
+)
 
 
 class EventStream(Response):
-    """Sends (name, data) events. A disconnect cancels the events' generator where it stands."""
+    """Sends (name, data) events. A disconnect cancels the events' generator where it stands.
 
-    def __init__(self, events: AsyncGenerator[Event]) -> None:
+    So does the end of the time that a draining process leaves to its streams; the reader is told.
+    """
+
+    def __init__(self, events: AsyncGenerator[Event], drain: Drain) -> None:
         super().__init__()
         self._events = events
+        self._drain = drain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sending = asyncio.create_task(self._send(send))
-        leaving = asyncio.create_task(_left(receive))
-        try:
-            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (leaving, sending):
-                task.cancel()
-            await asyncio.wait({sending, leaving})
+        with self._drain.stream() as cut:
+            sending = asyncio.create_task(self._send(send))
+            leaving = asyncio.create_task(_left(receive))
+            cutting = asyncio.create_task(cut.wait())
+            try:
+                await asyncio.wait({sending, leaving, cutting}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                told = cutting.done() and not sending.done() and not leaving.done()
+                for task in (leaving, sending, cutting):
+                    task.cancel()
+                await asyncio.wait({sending, leaving, cutting})
+            if told:
+                for name, data in _CUT:
+                    await send({"type": "http.response.body", "body": _frame(name, data), "more_body": True})
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
         if not sending.cancelled():
             with suppress(OSError):  # the connection broke while being written to
                 sending.result()

@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from chatbot.core.health import Condition, Health, together
 from chatbot.errors import NotFound
 from chatbot.stages.watch import show_pool
-from chatbot.web.state import checks_of, outside_of
+from chatbot.web.state import checks_of, drain_of, outside_of
 
 router = APIRouter()
 
@@ -20,6 +20,17 @@ router = APIRouter()
 async def livez() -> str:
     """Whether the process answers. Depends on nothing outside, so that an outage is no reason to restart it."""
     return "ok\n"
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> JSONResponse:
+    """Whether to send questions here: 503 while this process drains, or has not verified the database yet."""
+    if drain_of(request).draining:
+        return JSONResponse({"status": "draining", "running": drain_of(request).running}, status_code=503)
+    if not outside_of(request).database.verified:
+        reason = "PostgreSQL has not passed the boot check yet."
+        return JSONResponse({"status": "starting", "reason": reason}, status_code=503)
+    return JSONResponse({"status": "ready"})
 
 
 @router.get("/metrics", include_in_schema=False)
@@ -34,7 +45,14 @@ async def health(request: Request) -> JSONResponse:
     """Everything together: 503 only when the product cannot answer."""
     checks = await checks_of(request).check_all()
     status = together(checks)
-    body = {"status": status, "checks": {check.component: _shown(check) for check in checks}}
+    draining = drain_of(request).draining
+    if draining and status is Condition.OK:
+        status = Condition.DEGRADED
+    body = {
+        "status": status,
+        "draining": draining,
+        "checks": {check.component: _shown(check) for check in checks},
+    }
     return JSONResponse(body, status_code=503 if status is Condition.DOWN else 200)
 
 

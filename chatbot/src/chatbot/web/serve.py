@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
+from types import FrameType
 
 import structlog
 import uvicorn
@@ -13,11 +15,34 @@ from chatbot.errors import StoreUnavailable, UnsafeDatabase
 from chatbot.stages.ports import Outside
 from chatbot.web.app import create_app
 from chatbot.web.background import run_loops, verify_until_done
+from chatbot.web.drain import Drain
 
 log = structlog.get_logger()
 
-# Streams that are under way may end by themselves; after this they are cut.
+# After the streams have ended or were cut: what is left of other requests.
 STOP_SECONDS = 5
+
+
+class Server(uvicorn.Server):
+    """Drains at the first signal, while it goes on to answer readiness, health and the admin API; stops at the second."""
+
+    def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._stopping: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called by uvicorn for SIGTERM and SIGINT."""
+        if self._stopping is not None:
+            super().handle_exit(sig, frame)
+            return
+        loop = asyncio.get_running_loop()
+        self._stopping = loop.create_task(self._stop_when_drained())
+
+    async def _stop_when_drained(self) -> None:
+        self._drain.begin()
+        await self._drain.emptied()
+        self.should_exit = True
 
 
 async def serve(settings: Settings) -> None:
@@ -31,9 +56,10 @@ async def serve(settings: Settings) -> None:
             await parts.database.verify()
         except StoreUnavailable as error:
             log.error("started_without_database", error=str(error))
-        server = uvicorn.Server(
+        drain = Drain(timedelta(seconds=settings.drain_seconds))
+        server = Server(
             uvicorn.Config(
-                create_app(parts, admin_token=settings.admin_token),
+                create_app(parts, admin_token=settings.admin_token, drain=drain),
                 host=settings.host,
                 port=settings.port,
                 log_config=None,
@@ -43,7 +69,8 @@ async def serve(settings: Settings) -> None:
                 proxy_headers=False,
                 lifespan="off",
                 timeout_graceful_shutdown=STOP_SECONDS,
-            )
+            ),
+            drain,
         )
         background = asyncio.create_task(_background(parts, server))
         try:

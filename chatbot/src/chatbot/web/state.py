@@ -8,6 +8,7 @@ from fastapi import Request
 
 from chatbot.stages.check import Checks
 from chatbot.stages.ports import Outside
+from chatbot.web.drain import Drain
 
 
 def outside_of(request: Request) -> Outside:
@@ -23,6 +24,11 @@ def checks_of(request: Request) -> Checks:
 def admin_token_of(request: Request) -> str:
     """The token that opens the admin API."""
     return cast("str", request.app.state.admin_token)
+
+
+def drain_of(request: Request) -> Drain:
+    """Whether this process takes new questions, and the streams that run."""
+    return cast("Drain", request.app.state.drain)
 
 
 def client_ip(request: Request) -> str | None:

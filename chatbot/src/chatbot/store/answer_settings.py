@@ -1,0 +1,47 @@
+"""Settings of answers as they are stored: one row for everybody, one for each tenant that has its own."""
+
+from __future__ import annotations
+
+from psycopg.types.json import Jsonb
+
+from chatbot.core.answer_settings import Layer, layer_of
+from chatbot.core.tenancy import TenantId
+from chatbot.store.db import Conn
+
+
+async def load_global(conn: Conn, *, lock: bool = False) -> Layer:
+    """The layer of everybody; locked until the end of the transaction where it is about to be changed."""
+    statement = "SELECT settings FROM answer_settings"
+    cursor = await conn.execute(f"{statement} FOR UPDATE" if lock else statement)
+    row = await cursor.fetchone()
+    return layer_of(row["settings"] if row else None)
+
+
+async def save_global(conn: Conn, layer: Layer, *, by: str) -> None:
+    """Keeps the layer of everybody."""
+    await conn.execute(
+        "UPDATE answer_settings SET settings = %s, updated_at = clock_timestamp(), updated_by = %s",
+        (Jsonb(layer.stored()), by),
+    )
+
+
+async def load_tenant(conn: Conn, tenant_id: TenantId, *, lock: bool = False) -> Layer:
+    """The tenant's own layer; locked until the end of the transaction where it is about to be changed."""
+    if lock:
+        await conn.execute(
+            "INSERT INTO tenant_settings (tenant_id, updated_by) VALUES (%s, '') ON CONFLICT (tenant_id) DO NOTHING",
+            (tenant_id,),
+        )
+    statement = "SELECT settings FROM tenant_settings WHERE tenant_id = %s"
+    cursor = await conn.execute(f"{statement} FOR UPDATE" if lock else statement, (tenant_id,))
+    row = await cursor.fetchone()
+    return layer_of(row["settings"] if row else None)
+
+
+async def save_tenant(conn: Conn, tenant_id: TenantId, layer: Layer, *, by: str) -> None:
+    """Keeps the tenant's own layer, which `load_tenant` has locked."""
+    await conn.execute(
+        "UPDATE tenant_settings SET settings = %s, updated_at = clock_timestamp(), updated_by = %s"
+        " WHERE tenant_id = %s",
+        (Jsonb(layer.stored()), by, tenant_id),
+    )
