@@ -28,6 +28,7 @@ from tenant_rows import RowMaker, insert_of
 # Tables without a tenant's rows, and why. A new one needs a line here, or a column tenant_id and its policy.
 WITHOUT_TENANT = {
     "alembic_version": "the schema's revision",
+    "answer_settings": "one row of settings for everybody, set by operators",
     "audit_chain": "the head of the one chain: a length and a hash",
     "feature_flags": "the operators' switches, for all tenants",
     "security_outbox": "what the responder must be told: identifiers and counts, read by no request",
