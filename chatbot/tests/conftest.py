@@ -21,6 +21,7 @@ from chatbot.config import ProviderSettings
 from chatbot.store.migrate import migrate
 from chatbot_house import (
     ADMIN_TOKEN,
+    SIGNING_KEYS,
     Chatbot,
     Upstream,
     app_url_of,
@@ -126,6 +127,7 @@ def command(
         "CHATBOT_DATABASE_URL": app_url,
         "CHATBOT_REDIS_URL": valkey_url,
         "CHATBOT_ADMIN_TOKEN": ADMIN_TOKEN,
+        "CHATBOT_SIGNING_KEYS": ",".join(SIGNING_KEYS),
         "CHATBOT_LOG_DIR": str(tmp_path / "log"),
     }
 

@@ -11,15 +11,18 @@ import aiohttp
 from chatbot.config import Settings
 from chatbot.core.answer_settings import AnswerSettings, InForce
 from chatbot.core.breakers import Breakers
+from chatbot.core.known import KnownCallers
 from chatbot.core.throttle import Throttle
 from chatbot.integrations.answer_cache import AnswerCache
 from chatbot.integrations.flags import Flags
 from chatbot.integrations.llm import ChatModel, Endpoint
+from chatbot.integrations.passwords import Passwords
 from chatbot.integrations.queue import JobQueue
 from chatbot.integrations.redis import RedisProbe, new_client
 from chatbot.integrations.reranker import Reranker
 from chatbot.integrations.security_hook import SecurityHook
 from chatbot.integrations.session import new_session
+from chatbot.integrations.tokens import TokenSigner
 from chatbot.stages.ports import Alarm, Clocks, Hook, Outside, Provider
 from chatbot.store.db import Database
 
@@ -66,6 +69,9 @@ async def outside(settings: Settings, *, clocks: Clocks = CLOCKS) -> AsyncGenera
                 ),
                 cache=AnswerCache(for_answers),
                 settings=InForce(_answer_settings(settings)),
+                known=KnownCallers(),
+                passwords=Passwords(),
+                tokens=TokenSigner(settings.signing_keys),
             )
     finally:
         await for_probe.aclose()

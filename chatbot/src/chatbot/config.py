@@ -50,6 +50,8 @@ class Settings:
     port: int
     worker_metrics_port: int
     admin_token: str
+    signing_keys: tuple[str, ...]
+    public_url: str
     log_dir: Path | None
     log_level: str
     flags_file: Path | None
@@ -87,6 +89,21 @@ def migration_url(environ: Mapping[str, str] = os.environ) -> str:
     return url
 
 
+def redis_url(environ: Mapping[str, str] = os.environ) -> str:
+    """The address of Redis. Raises ConfigError."""
+    reader = _Reader(environ)
+    url = reader.redis()
+    if reader.faults:
+        raise ConfigError("\n".join(reader.faults))
+    return url
+
+
+def public_url(environ: Mapping[str, str] = os.environ) -> str:
+    """The address that people reach, without a slash at its end: it stands in links that are sent to them."""
+    host, port = environ.get("CHATBOT_HOST") or "127.0.0.1", environ.get("CHATBOT_PORT") or "8801"
+    return (environ.get("CHATBOT_PUBLIC_URL") or f"http://{host}:{port}").rstrip("/")
+
+
 def log_settings(environ: Mapping[str, str] = os.environ) -> tuple[str, Path | None]:
     """The least level that is logged, and the folder of the log files. Raises ConfigError."""
     reader = _Reader(environ)
@@ -112,6 +129,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         port=reader.number("CHATBOT_PORT", default=8801, most=65535),
         worker_metrics_port=reader.number("CHATBOT_WORKER_METRICS_PORT", default=8814, most=65535),
         admin_token=reader.secret("CHATBOT_ADMIN_TOKEN", least=TOKEN_LENGTH),
+        signing_keys=reader.secrets("CHATBOT_SIGNING_KEYS", least=KEY_LENGTH),
+        public_url=public_url(environ),
         log_dir=log_dir,
         log_level=reader.level("CHATBOT_LOG_LEVEL", default="INFO"),
         flags_file=reader.path("CHATBOT_FLAGS_FILE") or (log_dir / "flags.json" if log_dir else None),
@@ -196,6 +215,18 @@ class _Reader:
                 " python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
             )
         return raw
+
+    def secrets(self, name: str, *, least: int) -> tuple[str, ...]:
+        """Secrets apart by commas, the first one in use; a fault unless each is long enough."""
+        found = tuple(part.strip() for part in self._environ.get(name, "").split(",") if part.strip())
+        if not found or any(len(part) < least for part in found):
+            lengths = " and ".join(str(len(part)) for part in found) or "0"
+            self.faults.append(
+                f"{name} has {lengths} characters, at least {least} are needed of each key. Make one with:"
+                " python3 -c 'import secrets; print(secrets.token_urlsafe(32))'. To rotate, put the new one before"
+                " the old one, with a comma between."
+            )
+        return found
 
     def path(self, name: str) -> Path | None:
         raw = self._environ.get(name)

@@ -6,6 +6,9 @@
     ├── IllegalTransition      a state machine was asked for an event that its state does not allow
     ├── Unauthenticated        no key, or one that opens nothing
     ├── Forbidden              a good key for something else
+    │   └── TenantSuspended    an operator has closed this tenant
+    ├── QuotaReached           no more documents, bytes or members for this tenant
+    ├── BudgetSpent            the tenant's tokens or requests of the day are used up      (try again)
     ├── NotFound               no such tenant, conversation, flag
     ├── BadRequest             a body or file that cannot be understood
     ├── BodyTooLarge           a body above the limit
@@ -33,6 +36,8 @@ class ChatbotError(Exception):
 
     permanent = True
     remedy = "Read the detail; if it does not help, give the request id to whoever runs this service."
+    # Whole seconds after which trying again can help, where that is known.
+    retry_after: int | None = None
 
     def __init__(self, message: str, *, remedy: str | None = None) -> None:
         super().__init__(message)
@@ -55,13 +60,36 @@ class IllegalTransition(ChatbotError):
 class Unauthenticated(ChatbotError):
     """No key, or one that opens nothing."""
 
-    remedy = "Send the tenant's key in the header X-Api-Key; make one with: chatbot tenant create NAME."
+    remedy = (
+        "Send the tenant's key in the header X-Api-Key (make one with: chatbot key create --tenant NAME), or a token of"
+        " POST /api/sign-in or POST /api/widget/sessions as: Authorization: Bearer TOKEN."
+    )
 
 
 class Forbidden(ChatbotError):
     """A good key for something else."""
 
     remedy = "Use the key of the tenant that is asked for, or leave the tenant out."
+
+
+class TenantSuspended(Forbidden):
+    """An operator has closed this tenant."""
+
+    remedy = "Ask whoever runs this service; an operator opens it again with: chatbot tenant resume NAME."
+
+
+class QuotaReached(ChatbotError):
+    """No more documents, bytes or members for this tenant."""
+
+
+class BudgetSpent(ChatbotError):
+    """The tenant's tokens or requests of the day are used up."""
+
+    permanent = False
+
+    def __init__(self, message: str, *, retry_after: int, remedy: str) -> None:
+        super().__init__(message, remedy=remedy)
+        self.retry_after = retry_after
 
 
 class NotFound(ChatbotError):

@@ -106,6 +106,7 @@ class Stack:
             CHATBOT_PORT=str(ports.chatbot),
             CHATBOT_WORKER_METRICS_PORT=str(ports.chatbot_worker),
             CHATBOT_ADMIN_TOKEN=self.secrets.admin,
+            CHATBOT_SIGNING_KEYS=self.secrets.signing,
             CHATBOT_LOG_DIR=str(self.plan.folder / "chatbot"),
             CHATBOT_FLAGS_FILE=str(self.plan.folder / "chatbot" / "flags.json"),
             CHATBOT_SECURITY_WEBHOOK_URL=f"{self.url(ports.responder)}/hooks/security",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NewType
 from uuid import UUID
 
@@ -18,6 +19,7 @@ PREFIX_BYTES = 4
 SECRET_BYTES = 32
 # Names of tenants that the service keeps for itself (core/canary.py).
 RESERVED_PREFIX = "bitb-canary-"
+KEY_BYTES = PREFIX_BYTES + SECRET_BYTES
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -27,6 +29,16 @@ class Tenant:
 
     tenant_id: TenantId
     name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantState:
+    """A tenant as operators see it. Suspended: since when and why, else None twice."""
+
+    tenant: Tenant
+    created_at: datetime
+    suspended_at: datetime | None
+    suspended_reason: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +53,7 @@ class ApiKey:
 
 
 def api_key(random_bytes: bytes) -> ApiKey:
-    """The key made from PREFIX_BYTES + SECRET_BYTES random bytes."""
+    """The key made from KEY_BYTES random bytes."""
     prefix = random_bytes[:PREFIX_BYTES].hex()
     return ApiKey(prefix=prefix, text=f"bitb_{prefix}_{random_bytes[PREFIX_BYTES:].hex()}")
 

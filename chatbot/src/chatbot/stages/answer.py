@@ -9,8 +9,8 @@ from uuid import UUID
 
 from chatbot.core.answer_settings import AnswerSettings
 from chatbot.core.answers import NOT_IN_DOCUMENTS, Done, Kind, Part, Sources, Token
+from chatbot.core.caller import Caller
 from chatbot.core.passages import Passage
-from chatbot.stages.authenticate import Caller
 from chatbot.stages.generate import Ending, generate
 from chatbot.stages.ports import Outside
 from chatbot.stages.recollect import recollect

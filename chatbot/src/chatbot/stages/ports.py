@@ -15,8 +15,10 @@ from chatbot.core.breaker import Breaker
 from chatbot.core.breakers import Breakers
 from chatbot.core.cached import CachedAnswer, Marks
 from chatbot.core.flags import Flag
+from chatbot.core.known import KnownCallers
 from chatbot.core.tenancy import TenantId
 from chatbot.core.throttle import Throttle
+from chatbot.core.tokens import Grant
 from chatbot.core.violation import Violation, wait_after
 from chatbot.store.db import Database
 
@@ -59,6 +61,24 @@ class Answers(Protocol):
     async def drop(self, tenant_id: TenantId, digest: str) -> None: ...
 
     async def clear(self, tenant_id: TenantId | None) -> int: ...
+
+
+class Passwords(Protocol):
+    """Password hashes, made and verified at a bounded rate."""
+
+    async def hash(self, password: str) -> str: ...
+
+    async def verify(self, password: str, *, kept: str | None) -> bool: ...
+
+    def outdated(self, kept: str) -> bool: ...
+
+
+class Tokens(Protocol):
+    """Signed tokens."""
+
+    def issue(self, grant: Grant) -> str: ...
+
+    def read(self, text: str, *, now: float) -> Grant: ...
 
 
 class Probe(Protocol):
@@ -167,3 +187,6 @@ class Outside:
     alarm: Alarm
     cache: Answers
     settings: InForce
+    known: KnownCallers
+    passwords: Passwords
+    tokens: Tokens

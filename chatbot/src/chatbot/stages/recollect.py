@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from chatbot.core.answer_settings import AnswerSettings
+from chatbot.core.caller import Caller
 from chatbot.core.tenancy import TenantId
 from chatbot.core.violation import Source
-from chatbot.stages.authenticate import Caller
 from chatbot.stages.ports import Outside
 from chatbot.stages.withhold import withhold_foreign
 from chatbot.store.answer_settings import load_tenant

@@ -7,9 +7,9 @@ from uuid import UUID
 import structlog
 
 from chatbot.core.answers import Kind
+from chatbot.core.caller import Caller
 from chatbot.core.passages import Passage
 from chatbot.errors import StoreUnavailable
-from chatbot.stages.authenticate import Caller
 from chatbot.stages.ports import Outside
 from chatbot.store.conversations import add_exchange, begin_conversation
 

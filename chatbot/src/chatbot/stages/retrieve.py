@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from chatbot.core.caller import Caller
 from chatbot.core.passages import Passage
 from chatbot.core.violation import Source
-from chatbot.stages.authenticate import Caller
 from chatbot.stages.ports import Outside
 from chatbot.stages.withhold import withhold_foreign
 from chatbot.store.documents import search_passages

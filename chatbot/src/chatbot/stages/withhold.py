@@ -11,10 +11,10 @@ from uuid import uuid4
 
 import structlog
 
+from chatbot.core.caller import Caller
 from chatbot.core.tenancy import TenantId, same_tenant
 from chatbot.core.violation import Source, Violation, foreign_owners, moment
 from chatbot.errors import ChatbotError, TenantIsolationViolation
-from chatbot.stages.authenticate import Caller
 from chatbot.stages.ports import Alarm, Held, Outside
 from chatbot.store.security_outbox import keep_violation
 from chatbot.telemetry import ISOLATION_VIOLATIONS, tenant_label

@@ -8,18 +8,19 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from chatbot.core.answers import Broken, Done, Part, Sources, Token
+from chatbot.core.caller import Right
 from chatbot.core.flags import MAINTENANCE
 from chatbot.errors import Maintenance
 from chatbot.stages.answer import Question, prepare, stream
 from chatbot.stages.authenticate import authenticate
 from chatbot.stages.ports import Outside
 from chatbot.web.event_stream import EventStream
-from chatbot.web.state import client_ip, drain_of, outside_of
+from chatbot.web.state import Shown, client_ip, drain_of, outside_of
 
 LONGEST_QUESTION = 4000
 router = APIRouter()
@@ -38,15 +39,14 @@ class ChatBody(BaseModel):
 
 
 @router.post("/api/chat", response_class=Response)
-async def chat(
-    request: Request, body: ChatBody, x_api_key: Annotated[str | None, Header()] = None
-) -> Response:
+async def chat(request: Request, body: ChatBody, shown: Shown) -> Response:
     """Streams `sources`, then `token`s, then `done` as server-sent events."""
     outside = outside_of(request)
     if outside.flags.enabled(MAINTENANCE):
         raise Maintenance("The service is closed for maintenance.")
     drain_of(request).refuse_new()
-    caller = await authenticate(outside, x_api_key, ip=client_ip(request), claimed=body.tenant)
+    caller = await authenticate(outside, shown, ip=client_ip(request), claimed=body.tenant)
+    caller.require(Right.ASK)
     structlog.contextvars.bind_contextvars(tenant_id=str(caller.tenant.tenant_id))
     question = await prepare(outside, caller, body.message, conversation_id=body.conversation_id)
     return EventStream(_events(outside, question), drain_of(request))

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from chatbot.errors import (
     BadRequest,
     BodyTooLarge,
+    BudgetSpent,
     CacheUnavailable,
     ChatbotError,
     Conflict,
@@ -23,9 +24,11 @@ from chatbot.errors import (
     Maintenance,
     NotFound,
     QueueUnavailable,
+    QuotaReached,
     RerankFailed,
     StoreUnavailable,
     TenantIsolationViolation,
+    TenantSuspended,
     Unauthenticated,
 )
 
@@ -34,7 +37,10 @@ RETRY_SECONDS = 5
 
 _STATUS: tuple[tuple[type[ChatbotError], int, str], ...] = (
     (Unauthenticated, 401, "Not signed in"),
+    (TenantSuspended, 403, "Suspended"),  # before its parent
     (Forbidden, 403, "Not allowed"),
+    (QuotaReached, 403, "Quota reached"),
+    (BudgetSpent, 429, "Budget of the day spent"),
     (NotFound, 404, "Not found"),
     (BadRequest, 400, "Not understood"),
     (BodyTooLarge, 413, "Too large"),
@@ -55,11 +61,13 @@ _REMEDIES = {
 }
 
 
-def problem(*, kind: str, status: int, title: str, detail: str, remedy: str) -> Response:
-    """A problem document. `kind` is a stable name that a program can compare."""
+def problem(
+    *, kind: str, status: int, title: str, detail: str, remedy: str, retry_after: int | None = None
+) -> Response:
+    """A problem document. `kind` is a stable name that a program can compare. `retry_after` is in seconds."""
     headers = {"WWW-Authenticate": 'ApiKey realm="bitb-chatbot"'} if status == 401 else {}
-    if status == 503:
-        headers["Retry-After"] = str(RETRY_SECONDS)
+    if retry_after is not None or status == 503:
+        headers["Retry-After"] = str(retry_after or RETRY_SECONDS)
     body: dict[str, Any] = {
         "type": f"urn:bitb-chatbot:problem:{kind}",
         "title": title,
@@ -76,7 +84,12 @@ def of_error(error: ChatbotError) -> Response:
     for kind, status, title in _STATUS:
         if isinstance(error, kind):
             return problem(
-                kind=_name(kind), status=status, title=title, detail=str(error), remedy=error.remedy
+                kind=_name(kind),
+                status=status,
+                title=title,
+                detail=str(error),
+                remedy=error.remedy,
+                retry_after=error.retry_after,
             )
     return of_fault()
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Annotated, cast
 
-from fastapi import Request
+from fastapi import Depends, Header, Request
 
+from chatbot.stages.authenticate import Credentials
 from chatbot.stages.check import Checks
 from chatbot.stages.ports import Outside
 from chatbot.web.drain import Drain
@@ -34,3 +35,15 @@ def drain_of(request: Request) -> Drain:
 def client_ip(request: Request) -> str | None:
     """The address of the connection. No forwarding header is believed: no proxy is trusted yet."""
     return request.client.host if request.client else None
+
+
+def _credentials(
+    x_api_key: Annotated[str | None, Header()] = None,
+    authorization: Annotated[str | None, Header()] = None,
+    origin: Annotated[str | None, Header()] = None,
+) -> Credentials:
+    return Credentials(api_key=x_api_key, authorization=authorization, origin=origin)
+
+
+# What a request shows of who is asking: an API key, a bearer token, and the page's origin.
+Shown = Annotated[Credentials, Depends(_credentials)]

@@ -1,0 +1,46 @@
+"""Request → a part of the tenant's budget of the day, set aside before the work and settled after it."""
+
+from __future__ import annotations
+
+from chatbot.core.caller import Caller
+from chatbot.core.quotas import Quota, Reservation, day_of, seconds_of_day_left
+from chatbot.errors import BudgetSpent
+from chatbot.stages.ports import Outside
+from chatbot.store import usage
+
+
+async def reserve(outside: Outside, caller: Caller, *, tokens: int) -> Reservation:
+    """Counts the request and sets aside the tokens that it may cost at most; 0 where no model is asked.
+
+    Whoever crosses the line is still answered, the next is refused. A reservation whose process dies stays spent
+    until the day ends (UTC). Raises BudgetSpent, StoreUnavailable.
+    """
+    wall = outside.clocks.wall()
+    tenant_id, day = caller.tenant.tenant_id, day_of(wall)
+    async with outside.database.tenant(tenant_id) as conn:
+        if await usage.reserve(conn, tenant_id, day=day, tokens=tokens):
+            return Reservation(tenant_id=tenant_id, day=day, tokens=tokens)
+        limits, used = await usage.limits_of(conn, tenant_id), await usage.usage_on(conn, tenant_id, day)
+    left = seconds_of_day_left(wall)
+    requests = used.requests >= limits.of(Quota.REQUESTS_PER_DAY)
+    quota, spent = (
+        (Quota.REQUESTS_PER_DAY, used.requests) if requests else (Quota.TOKENS_PER_DAY, used.tokens)
+    )
+    raise BudgetSpent(
+        f"The tenant has used {spent} of its {limits.of(quota)} {'requests' if requests else 'tokens'} of today.",
+        retry_after=left,
+        remedy=f"Try again after midnight UTC, in {left} s, or let an operator raise it:"
+        f" chatbot tenant budget {caller.tenant.name} --{quota.replace('_', '-')} N.",
+    )
+
+
+async def charge(outside: Outside, reservation: Reservation, *, tokens: int) -> None:
+    """Settles a reservation with the tokens that were really used. Call it once, also when the stream broke off.
+
+    Raises StoreUnavailable.
+    """
+    difference = tokens - reservation.tokens
+    if difference == 0:
+        return
+    async with outside.database.tenant(reservation.tenant_id) as conn:
+        await usage.settle(conn, reservation.tenant_id, day=reservation.day, difference=difference)

@@ -1,0 +1,115 @@
+"""The budget of a day: set aside before the work, settled after it, new at midnight UTC."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from chatbot.core.caller import Caller, CallerKind
+from chatbot.core.quotas import DEFAULTS, Limits, Quota, day_of, seconds_of_day_left
+from chatbot.errors import BudgetSpent, QuotaReached
+from chatbot.stages.spend import charge, reserve
+from chatbot.store.usage import hold_limits, set_quotas, usage_on
+from chatbot_house import Chatbot
+
+
+def caller_of(chatbot: Chatbot, tenant: str = "acme") -> Caller:
+    return Caller(tenant=chatbot.tenants[tenant], actor="key x", kind=CallerKind.API_KEY)
+
+
+async def set_budget(chatbot: Chatbot, **values: int | None) -> None:
+    tenant_id = chatbot.tenants["acme"].tenant_id
+    async with chatbot.parts.database.tenant(tenant_id) as conn:
+        changes = {Quota(name): value for name, value in values.items()}
+        await set_quotas(conn, tenant_id, changes, by="test")
+
+
+async def used(chatbot: Chatbot) -> tuple[int, int]:
+    tenant_id = chatbot.tenants["acme"].tenant_id
+    async with chatbot.parts.database.tenant(tenant_id) as conn:
+        usage = await usage_on(conn, tenant_id, day_of(chatbot.parts.clocks.wall()))
+    return usage.requests, usage.tokens
+
+
+async def test_the_next_request_after_the_budget_is_refused_until_midnight(chatbot: Chatbot) -> None:
+    """Whoever crosses the line is still answered, the next is told when to come back, and midnight opens again."""
+    await set_budget(chatbot, tokens_per_day=1000)
+    caller, parts = caller_of(chatbot), chatbot.parts
+    first = await reserve(parts, caller, tokens=800)
+    await charge(parts, first, tokens=999)
+    await charge(parts, await reserve(parts, caller, tokens=800), tokens=1)
+    assert await used(chatbot) == (2, 1000)
+    with pytest.raises(BudgetSpent, match="1000 of its 1000 tokens") as refused:
+        await reserve(parts, caller, tokens=800)
+    assert await used(chatbot) == (2, 1000)
+    assert refused.value.retry_after == pytest.approx(seconds_of_day_left(parts.clocks.wall()), abs=5)
+    assert "budget acme --tokens-per-day" in refused.value.remedy
+    await reserve(parts, caller, tokens=0)  # quoted or cached: costs no token
+    await reserve(parts, caller_of(chatbot, "globex"), tokens=800)
+    chatbot.clock.fast_forward(refused.value.retry_after or 0)
+    await reserve(parts, caller, tokens=800)
+
+
+async def test_requests_at_once_cannot_all_take_the_last_token(chatbot: Chatbot) -> None:
+    """Twenty requests at the same moment over a budget of one: exactly one is admitted."""
+    await set_budget(chatbot, tokens_per_day=1)
+    attempts = [reserve(chatbot.parts, caller_of(chatbot), tokens=500) for _ in range(20)]
+    results = await asyncio.gather(*attempts, return_exceptions=True)
+    assert sum(isinstance(result, BudgetSpent) for result in results) == 19
+    assert await used(chatbot) == (1, 500)
+
+
+async def test_requests_of_the_day_are_counted_too(chatbot: Chatbot) -> None:
+    """The number of requests is bounded on its own, and an operator's default brings the quota back."""
+    await set_budget(chatbot, requests_per_day=2)
+    for _ in range(2):
+        await reserve(chatbot.parts, caller_of(chatbot), tokens=0)
+    with pytest.raises(BudgetSpent, match="2 of its 2 requests"):
+        await reserve(chatbot.parts, caller_of(chatbot), tokens=0)
+    await set_budget(chatbot, requests_per_day=None)
+    await reserve(chatbot.parts, caller_of(chatbot), tokens=0)
+
+
+async def test_a_budget_of_nothing_refuses_the_first_request(chatbot: Chatbot) -> None:
+    """A quota of 0 is a quota, not the absence of one."""
+    await set_budget(chatbot, tokens_per_day=0)
+    with pytest.raises(BudgetSpent):
+        await reserve(chatbot.parts, caller_of(chatbot), tokens=1)
+    await set_budget(chatbot, requests_per_day=0)
+    with pytest.raises(BudgetSpent):
+        await reserve(chatbot.parts, caller_of(chatbot), tokens=0)
+
+
+def test_what_is_kept_is_bounded_exactly() -> None:
+    """The last document that fits is taken, the one after it is refused with the limit and the remedy."""
+    limits = Limits(values={Quota.DOCUMENTS: 3})
+    limits.check(Quota.DOCUMENTS, used=2, adding=1)
+    with pytest.raises(QuotaReached, match="quota of 3") as refused:
+        limits.check(Quota.DOCUMENTS, used=3, adding=1)
+    assert "--documents" in refused.value.remedy
+    assert limits.of(Quota.BYTES) == DEFAULTS[Quota.BYTES]
+
+
+async def test_two_who_add_at_once_are_counted_one_after_the_other(chatbot: Chatbot) -> None:
+    """While one counts what there is, the other waits: both cannot see room for the last one."""
+    tenant_id = chatbot.tenants["acme"].tenant_id
+    order: list[str] = []
+    held, may_end = asyncio.Event(), asyncio.Event()
+
+    async def first() -> None:
+        async with chatbot.parts.database.tenant(tenant_id) as conn:
+            await hold_limits(conn, tenant_id)
+            held.set()
+            await may_end.wait()
+            order.append("first")
+
+    async def second() -> None:
+        await held.wait()
+        async with chatbot.parts.database.tenant(tenant_id) as conn:
+            asyncio.get_running_loop().call_later(0.1, may_end.set)
+            await hold_limits(conn, tenant_id)
+            order.append("second")
+
+    await asyncio.gather(first(), second())
+    assert order == ["first", "second"]
