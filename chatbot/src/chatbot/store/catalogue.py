@@ -12,6 +12,7 @@ from typing import LiteralString
 UNIQUE_ACROSS_TENANTS: Mapping[str, str] = {
     "tenants_name_key": "only operators make tenants, and they may know that a name is taken",
     "api_keys_key_hash_key": "256 random bits cannot be guessed",
+    "widget_keys_key_key": "192 random bits cannot be guessed, and the key is public where it is used",
     "audit_logs_pkey": "the position in the one chain, chosen by a trigger and by nobody else",
 }
 # They act as their owner, whom other policies bind. Each was read: it tells an id or appends to the chain.
@@ -20,6 +21,9 @@ SECURITY_DEFINER: Mapping[str, str] = {
     "tenant_of_key": "the tenant of a key that the caller has",
     "tenant_of_name": "the id of a name that the caller has",
     "known_tenants": "ids only, for the labels of a metric",
+    "tenant_of_widget_key": "the tenant and the origins of a key that stands in public pages",
+    "origin_is_listed": "whether any tenant lists an origin: yes or no, as its preflight tells everyone",
+    "all_tenants": "the operators' list: names, and whether each is open; nothing of what a tenant holds",
 }
 # Not the plain comparison, and why not.
 OTHER_CHECKS: Mapping[tuple[str, str], str] = {
@@ -27,7 +31,7 @@ OTHER_CHECKS: Mapping[tuple[str, str], str] = {
 }
 # Roles without login that see more than one tenant's rows, to look and never to change.
 SEE_ALL: Mapping[str, str] = {
-    "chatbot_directory": "finds the tenant of a key or a name, inside two functions",
+    "chatbot_directory": "finds the tenant of a key or a name, and lists the names, inside five functions",
     "chatbot_auditor": "reads the audit log of all tenants",
 }
 # What no policy binds, or what reaches the files below the tables.
