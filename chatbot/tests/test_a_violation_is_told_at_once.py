@@ -17,12 +17,12 @@ from psycopg.conninfo import conninfo_to_dict
 
 from chatbot.bootstrap import outside
 from chatbot.config import Settings, WebhookSettings, load_settings
+from chatbot.core.caller import Caller, CallerKind
 from chatbot.core.passages import Passage
 from chatbot.core.tenancy import Tenant, TenantId
 from chatbot.core.violation import Source
 from chatbot.errors import ConfigError, TenantIsolationViolation
 from chatbot.stages import retrieve as retrieve_stage
-from chatbot.stages.authenticate import Caller
 from chatbot.stages.ports import Outside
 from chatbot.stages.tell import tell_responder
 from chatbot.stages.watch import watch_tenants
@@ -32,7 +32,9 @@ from chatbot.web.background import tell_for_ever
 from chatbot_house import Chatbot, MovedClock, app_url_of, served, settings_for
 from wire import KEY, Responder, Wire, running_responder, running_wire
 
-ACME = Caller(tenant=Tenant(tenant_id=TenantId(UUID(int=1)), name="acme"), actor="key 0a0b")
+ACME = Caller(
+    tenant=Tenant(tenant_id=TenantId(UUID(int=1)), name="acme"), actor="key 0a0b", kind=CallerKind.API_KEY
+)
 GLOBEX = TenantId(UUID(int=2))
 SECRET = "the secret of globex"
 
