@@ -1,8 +1,8 @@
 """Verbs, in the order a question flows:
 
-    recollect      conversation → what an answer starts from: the tenant's settings
     authenticate   credential → caller
     spend          request → a part of the tenant's budget, set aside before the work and settled after it
+    recollect      conversation → what an answer starts from: the tenant's settings
     retrieve       question → passages of that tenant, in one short transaction
     rerank         passages → passages in a better order, where the flag is on; before the answer begins
     generate       passages → text: provider, next provider, or sentences of the passages
