@@ -7,11 +7,12 @@ import json
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 import uvicorn
@@ -126,6 +127,66 @@ class MovedClock:
         self.ahead += seconds
 
 
+class Wire:
+    """A wire to a server that a test cuts and mends: what lies behind it is gone meanwhile, for real."""
+
+    def __init__(self, url: str) -> None:
+        self._at = urlsplit(url)
+        self._port = free_port()
+        self._carrying: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self.url = urlunsplit(
+            self._at._replace(netloc=self._at.netloc.replace(f":{self._at.port}", f":{self._port}"))
+        )
+
+    async def mend(self) -> None:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._port)
+
+    async def cut(self) -> None:
+        if self._server is None:
+            return
+        self._server.close()
+        for task in self._carrying:
+            task.cancel()
+        await asyncio.gather(*self._carrying, return_exceptions=True)
+        await self._server.wait_closed()
+        self._server = None
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._carrying.add(task)
+        back: asyncio.StreamWriter | None = None
+        try:
+            there, back = await asyncio.open_connection(self._at.hostname, self._at.port)
+            await asyncio.gather(_pour(reader, back), _pour(there, writer))
+        except asyncio.CancelledError:
+            pass  # cut: a server's task that ends as cancelled is reported as a fault
+        finally:
+            for each in (writer, back):
+                if each is not None:
+                    each.transport.abort()
+            self._carrying.discard(task)
+
+
+async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while piece := await reader.read(65536):
+            writer.write(piece)
+            await writer.drain()
+    writer.close()
+
+
+@asynccontextmanager
+async def wire_to(url: str) -> AsyncIterator[Wire]:
+    wire = Wire(url)
+    await wire.mend()
+    try:
+        yield wire
+    finally:
+        await wire.cut()
+
+
 @dataclass
 class Chatbot:
     """A served chatbot with two tenants, acme and globex, and how a client talks to it."""
@@ -150,9 +211,9 @@ class Chatbot:
             return 200, events_of(await answer.text()), None
 
     async def admin(
-        self, method: str, path: str, body: Any = None, token: str = ADMIN_TOKEN
+        self, method: str, path: str, body: Any = None, token: str = ADMIN_TOKEN, **headers: str
     ) -> tuple[int, Any]:
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {token}", **headers}
         async with self.http.request(
             method, f"{self.url}/api/admin{path}", json=body, headers=headers
         ) as answer:
@@ -192,20 +253,22 @@ def settings_for(app_url: str, redis_url: str, **changes: Any) -> Settings:
 
 
 @asynccontextmanager
-async def served(settings: Settings) -> AsyncIterator[Chatbot]:
+async def served(
+    settings: Settings, *, tenants: Sequence[tuple[str, int]] = (("acme", 30), ("globex", 14))
+) -> AsyncIterator[Chatbot]:
     """The application on a real socket, with two tenants whose documents hold a secret each."""
     clock = MovedClock()
     async with outside(settings, clocks=clock.clocks()) as parts:
         await parts.database.verify()
         keys: dict[str, str] = {}
-        tenants: dict[str, Tenant] = {}
-        for name, days in (("acme", 30), ("globex", 14)):
+        made: dict[str, Tenant] = {}
+        for name, days in tenants:
             key = api_key(secrets.token_bytes(PREFIX_BYTES + SECRET_BYTES))
-            tenants[name] = await create_tenant(parts.database, name, key)
+            made[name] = await create_tenant(parts.database, name, key)
             keys[name] = key.text
             content = f"# Refunds\n\nA refund at {name} is possible within {days} days.\n"
             await ingest(
-                parts.database, tenants[name], title="policy.md", content=content.encode(), actor="test"
+                parts.database, made[name], title="policy.md", content=content.encode(), actor="test"
             )
         port = free_port()
         config = uvicorn.Config(
@@ -219,6 +282,6 @@ async def served(settings: Settings) -> AsyncIterator[Chatbot]:
         while not server.started:
             await asyncio.sleep(0.01)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-            yield Chatbot(f"http://127.0.0.1:{port}", http, parts, clock, keys, tenants)
+            yield Chatbot(f"http://127.0.0.1:{port}", http, parts, clock, keys, made)
         server.should_exit = True
         await task

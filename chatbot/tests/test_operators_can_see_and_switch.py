@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 
-from chatbot.integrations.flags import Flags
-from chatbot.stages.switch import refresh_flags
 from chatbot.stages.watch import watch_queue
 from chatbot_house import Chatbot, Upstream, free_port, served, settings_for
 
@@ -85,41 +83,6 @@ async def test_maintenance_closes_the_product_only(chatbot: Chatbot) -> None:
     assert (await chatbot.get("/api/health/database"))[0] == 200
     await chatbot.admin("PUT", "/flags/maintenance", {"enabled": False})
     assert (await chatbot.ask("When?"))[0] == 200
-
-
-async def test_a_flag_changed_by_another_process_is_taken_over(
-    chatbot: Chatbot, app_url: str, valkey_url: str, tmp_path: Path
-) -> None:
-    """A second server sees the change at its next look, and its file keeps it for a start without PostgreSQL."""
-    file = tmp_path / "flags.json"
-    await chatbot.admin("PUT", "/flags/maintenance", {"enabled": True})
-    flags = Flags(file)
-    async with served_beside(chatbot, flags):
-        pass
-    assert flags.enabled("maintenance")
-    assert Flags(file).enabled("maintenance")
-
-
-class served_beside:  # noqa: N801 - reads as a sentence
-    """Another process's copy of the flags, refreshed once from the same database."""
-
-    def __init__(self, chatbot: Chatbot, flags: Flags) -> None:
-        import dataclasses
-
-        self._parts = dataclasses.replace(chatbot.parts, flags=flags)
-
-    async def __aenter__(self) -> None:
-        await refresh_flags(self._parts)
-
-    async def __aexit__(self, *_: object) -> None:
-        return None
-
-
-def test_a_broken_file_of_flags_is_no_reason_not_to_start(tmp_path: Path) -> None:
-    """A file that cannot be understood counts as none."""
-    file = tmp_path / "flags.json"
-    file.write_text("{")
-    assert Flags(file).enabled("rerank") is False
 
 
 async def test_the_series_that_alerts_read_are_there_at_zero(command: Callable[..., Any]) -> None:

@@ -16,6 +16,8 @@ from chatbot.core.throttle import Throttle
 from chatbot.integrations.answer_cache import AnswerCache
 from chatbot.integrations.flags import Flags
 from chatbot.integrations.llm import ChatModel, Endpoint
+from chatbot.integrations.orders import StandingOrders
+from chatbot.integrations.orders_redis import SharedOrders
 from chatbot.integrations.passwords import Passwords
 from chatbot.integrations.queue import JobQueue
 from chatbot.integrations.redis import RedisProbe, new_client
@@ -40,8 +42,8 @@ ALARM_WAIT_SECONDS = 1.0
 async def outside(settings: Settings, *, clocks: Clocks = CLOCKS) -> AsyncGenerator[Outside]:
     """Everything a stage is handed, opened, and closed at the end. The database is not verified yet."""
     # A client for each purpose: a cancelled request of one kind must not disturb the connections of the other.
-    for_probe, for_jobs = new_client(settings.redis_url), new_client(settings.redis_url)
-    for_answers = new_client(settings.redis_url)
+    clients = [new_client(settings.redis_url) for _ in range(4)]
+    for_probe, for_jobs, for_answers, for_orders = clients
     try:
         async with (
             new_session() as session,
@@ -51,11 +53,15 @@ async def outside(settings: Settings, *, clocks: Clocks = CLOCKS) -> AsyncGenera
                 settings.database_url, size=1, application="chatbot alarm", wait_seconds=ALARM_WAIT_SECONDS
             ) as alarm_db,
         ):
+            flags = Flags()
             yield Outside(
                 database=db,
                 providers=_providers(settings, session),
                 reranker=Reranker(session, settings.rerank_url),
-                flags=Flags(settings.flags_file),
+                flags=flags,
+                orders=StandingOrders(flags, settings.flags_file),
+                shared_orders=SharedOrders(for_orders),
+                trusted_proxies=settings.trusted_proxies,
                 redis=RedisProbe(for_probe),
                 jobs=JobQueue(for_jobs),
                 clocks=clocks,
@@ -74,9 +80,8 @@ async def outside(settings: Settings, *, clocks: Clocks = CLOCKS) -> AsyncGenera
                 tokens=TokenSigner(settings.signing_keys),
             )
     finally:
-        await for_probe.aclose()
-        await for_jobs.aclose()
-        await for_answers.aclose()
+        for client in clients:
+            await client.aclose()
 
 
 def _answer_settings(settings: Settings) -> AnswerSettings:

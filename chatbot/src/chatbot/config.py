@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from chatbot.core.client_address import Network, TrustedProxies
 from chatbot.errors import ConfigError
 
 TOKEN_LENGTH = 16
@@ -62,6 +64,7 @@ class Settings:
     rerank_url: str | None
     security_webhook: WebhookSettings | None
     providers: tuple[ProviderSettings, ...]
+    trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)
 
     def __repr__(self) -> str:
         return f"Settings(host={self.host!r}, port={self.port}, providers={self.providers!r}, ...)"
@@ -141,6 +144,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         rerank_url=reader.url("CHATBOT_RERANK_URL", default=None),
         security_webhook=_security_webhook(reader, environ),
         providers=_providers(reader, environ),
+        trusted_proxies=TrustedProxies(reader.networks("CHATBOT_TRUSTED_PROXIES")),
     )
     if reader.faults:
         raise ConfigError("\n".join(reader.faults))
@@ -231,6 +235,17 @@ class _Reader:
     def path(self, name: str) -> Path | None:
         raw = self._environ.get(name)
         return Path(raw) if raw else None
+
+    def networks(self, name: str) -> tuple[Network, ...]:
+        found: list[Network] = []
+        for raw in (self._environ.get(name) or "").replace(",", " ").split():
+            try:
+                found.append(ip_network(raw))
+            except ValueError:
+                self.faults.append(
+                    f"{name} names '{raw}'; give networks such as 10.0.0.0/8 or 192.0.2.7, apart by commas."
+                )
+        return tuple(found)
 
     def level(self, name: str, *, default: str) -> str:
         raw = (self._environ.get(name) or default).upper()

@@ -9,6 +9,7 @@
     │   └── TenantSuspended    an operator has closed this tenant
     ├── QuotaReached           no more documents, bytes or members for this tenant
     ├── BudgetSpent            the tenant's tokens or requests of the day are used up      (try again)
+    ├── Blocked                the address is blocked for a time
     ├── NotFound               no such tenant, conversation, flag
     ├── BadRequest             a body or file that cannot be understood
     ├── BodyTooLarge           a body above the limit
@@ -89,6 +90,16 @@ class BudgetSpent(ChatbotError):
 
     def __init__(self, message: str, *, retry_after: int, remedy: str) -> None:
         super().__init__(message, remedy=remedy)
+        self.retry_after = retry_after
+
+
+class Blocked(ChatbotError):
+    """The address is blocked for a time. `retry_after` is in seconds."""
+
+    remedy = "If this is a mistake, give your address to whoever runs this service: they can unblock it."
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
         self.retry_after = retry_after
 
 

@@ -61,6 +61,9 @@ SECURITY_EVENTS = Counter(
 SECURITY_EVENTS_UNTOLD = Gauge(
     "security_events_untold", "Violations that the responder has not confirmed yet."
 )
+IP_BLOCKS = Gauge("ip_blocks", "Networks that are not answered.")
+REFUSED = Counter("requests_refused", "Requests refused before anything was done for them.", ["reason"])
+ORDERS_OWED = Gauge("orders_owed", "Audit entries of flags and blocks that wait for PostgreSQL to come back.")
 POOL = Gauge("db_pool_connections", "Connections of the database pool.", ["state"])
 POOL_WAITING = Gauge("db_pool_waiting_requests", "Requests waiting for a database connection.")
 QUEUE_DEPTH = Gauge("queue_depth", "Jobs, by state. NaN: Redis does not say.", ["queue", "state"])
@@ -82,6 +85,7 @@ BREAKERS = ("groq", "openai")
 BREAKER_STATES = ("closed", "open", "half_open", "forced_open")
 AUTH_STATUSES = ("success", "failed")
 STATUSES_FROM_THE_START = ("200", "500", "502")
+REFUSALS = ("blocked",)
 ANSWER_KINDS = ("generated", "fallback", "extractive", "not_in_documents", "incomplete", "cancelled")
 
 # A tenant's id is a label only for the first of them: the number of series stays bounded.
@@ -121,6 +125,8 @@ def initialise_series(*, product_routes: Iterable[tuple[str, str]], queue: str) 
         SECURITY_EVENTS.labels(result=result)
     for status in AUTH_STATUSES:
         AUTH_ATTEMPTS.labels(status=status, tenant_id=UNKNOWN_TENANT, ip=OTHER_IP)
+    for reason in REFUSALS:
+        REFUSED.labels(reason=reason)
     for breaker in BREAKERS:
         BREAKER_FAILURES.labels(breaker=breaker)
         FIRST_TOKEN_SECONDS.labels(provider=breaker)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from chatbot.core.client_address import Address
 from chatbot.core.tenancy import TenantId
 
 
@@ -38,6 +39,8 @@ class AuditEvent(StrEnum):
     BREAKER_CHANGED = "breaker_changed"
     CACHE_CLEARED = "cache_cleared"
     DRAIN_CHANGED = "drain_changed"
+    IP_BLOCKED = "ip_blocked"
+    IP_UNBLOCKED = "ip_unblocked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,3 +52,16 @@ class AuditEntry:
     tenant_id: TenantId | None = None
     ip: str | None = None
     detail: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """Who orders it, as far as it is proved: 'admin' from an address, or the command line."""
+
+    actor: str
+    address: Address | None = None
+    on_behalf_of: str | None = None
+
+    @property
+    def ip(self) -> str | None:
+        return str(self.address) if self.address else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,6 +29,7 @@ class Flag:
     enabled: bool
     updated_at: datetime | None
     updated_by: str | None
+    message: str | None = None  # what people are told while it is on, where they are told something
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,15 +37,18 @@ class FlagChange:
     """A flag after a change, and what it was before."""
 
     flag: Flag
-    previous: bool
+    previous: Flag
 
     def undo(self) -> dict[str, Any]:
         """The request that takes the change back."""
-        return {
-            "method": "PUT",
-            "path": f"/api/admin/flags/{self.flag.name}",
-            "body": {"enabled": self.previous},
-        }
+        body: dict[str, Any] = {"enabled": self.previous.enabled}
+        if self.flag.name == MAINTENANCE:
+            return {
+                "method": "PUT",
+                "path": "/api/admin/maintenance",
+                "body": {**body, "message": self.previous.message},
+            }
+        return {"method": "PUT", "path": f"/api/admin/flags/{self.flag.name}", "body": body}
 
 
 def check_flag_name(name: str) -> str:
@@ -55,7 +60,7 @@ def check_flag_name(name: str) -> str:
     return name
 
 
-def with_defaults(stored: dict[str, Flag]) -> dict[str, Flag]:
+def with_defaults(stored: Mapping[str, Flag]) -> dict[str, Flag]:
     """Every known flag: as stored, else its default. Stored flags that are no longer known are left out."""
     return {
         name: stored.get(name) or Flag(name=name, enabled=default, updated_at=None, updated_by=None)
@@ -64,7 +69,7 @@ def with_defaults(stored: dict[str, Flag]) -> dict[str, Flag]:
 
 
 def later(held: Flag, read: Flag) -> Flag:
-    """The one of two readings of a flag that was changed later; at a tie, the second."""
-    if held.updated_at is None or (read.updated_at is not None and read.updated_at >= held.updated_at):
+    """The one of two readings of a flag that was changed later; at a tie, the first."""
+    if held.updated_at is None or (read.updated_at is not None and read.updated_at > held.updated_at):
         return read
     return held

@@ -1,17 +1,13 @@
 """Feature flags through OpenFeature, from a copy in memory, so that they work with PostgreSQL and Redis down.
 
-The copy is replaced by `stages.switch`. A file beside it survives a restart during an outage.
+`integrations.orders` replaces the copy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from datetime import datetime
-from pathlib import Path
 from uuid import uuid4
 
-import orjson
 import structlog
 from openfeature import api
 from openfeature.evaluation_context import EvaluationContext
@@ -19,7 +15,7 @@ from openfeature.exception import FlagNotFoundError, TypeMismatchError
 from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType, Reason
 from openfeature.provider import AbstractProvider, Metadata
 
-from chatbot.core.flags import KNOWN, Flag, later, with_defaults
+from chatbot.core.flags import KNOWN, Flag, with_defaults
 
 log = structlog.get_logger()
 
@@ -72,16 +68,14 @@ def _only_boolean(flag_key: str) -> TypeMismatchError:
 
 
 class Flags:
-    """The flags of this process. `path` is the file of the copy; None keeps none."""
+    """The flags of this process."""
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
+    def __init__(self) -> None:
         self._provider = FlagProvider()
         # OpenFeature keeps one provider a domain for the whole process; a domain of our own keeps two servers apart.
         domain = f"chatbot-{uuid4().hex}"
         api.set_provider_and_wait(self._provider, domain)
         self._client = api.get_client(domain)
-        self._provider.copy = with_defaults(self._read())
 
     def enabled(self, name: str) -> bool:
         """Whether the flag is on."""
@@ -91,43 +85,9 @@ class Flags:
         """Every known flag, by name."""
         return self._provider.copy
 
-    def replace(self, stored: dict[str, Flag]) -> None:
-        """Takes over what is stored, and writes the file where something changed.
-
-        What was read before a change must not undo it here: of two, the one changed later stays.
-        """
-        held = self._provider.copy
-        copy = {name: later(held[name], flag) for name, flag in with_defaults(stored).items()}
-        if copy == held:
-            return
-        self._provider.copy = copy
-        log.info("flags_changed", enabled=sorted(name for name, flag in copy.items() if flag.enabled))
-        self._write(copy)
-
-    def _read(self) -> dict[str, Flag]:
-        if self._path is None or not self._path.exists():
-            return {}
-        try:
-            rows = orjson.loads(self._path.read_bytes())
-            return {
-                row["name"]: Flag(
-                    name=row["name"],
-                    enabled=bool(row["enabled"]),
-                    updated_at=datetime.fromisoformat(row["updated_at"]) if row["updated_at"] else None,
-                    updated_by=row["updated_by"],
-                )
-                for row in rows
-            }
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("flags_file_not_understood", path=str(self._path), error=str(error))
-            return {}
-
-    def _write(self, copy: Mapping[str, Flag]) -> None:
-        if self._path is None:
-            return
-        try:
-            draft = self._path.with_suffix(".draft")
-            draft.write_bytes(orjson.dumps([asdict(flag) for flag in copy.values()]))
-            draft.replace(self._path)
-        except OSError as error:
-            log.error("flags_file_not_written", path=str(self._path), error=str(error))
+    def replace(self, stored: Mapping[str, Flag]) -> None:
+        """Takes over what is stored."""
+        copy = with_defaults(stored)
+        if copy != self._provider.copy:
+            self._provider.copy = copy
+            log.info("flags_changed", enabled=sorted(name for name, flag in copy.items() if flag.enabled))

@@ -12,7 +12,10 @@
 and those beside the flow:
 
     ingest         file → document with passages
-    switch         flag on or off, audited; and the copy of the flags kept fresh
+    screen         request's head → let in, or refused before anything is done for it
+    switch         flag on or off, audited
+    block          network blocked or unblocked, audited
+    agree          orders (flags and blocks) → the same in memory, file, PostgreSQL and Redis
     tune           settings of answers, audited; and the copy of the global ones kept fresh
     operate        breakers, the cache, draining: by hand, audited
     check          component → health

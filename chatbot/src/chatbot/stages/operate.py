@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from chatbot.core.audit import AuditEntry, AuditEvent
+from chatbot.core.audit import AuditEntry, AuditEvent, Operator
 from chatbot.core.breaker import Breaker, State
 from chatbot.core.tenancy import Tenant
 from chatbot.errors import IllegalTransition, NotFound, StoreUnavailable
@@ -19,21 +19,11 @@ from chatbot.telemetry import show_breaker
 
 log = structlog.get_logger()
 
-ADMIN = "admin"
-
 
 class Act(StrEnum):
     RESET = "reset"
     FORCE_OPEN = "force-open"
     RELEASE = "release"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
-    """Who sent the request, as far as it is known: the address, and for whom they say they act."""
-
-    ip: str | None
-    on_behalf_of: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +105,7 @@ async def _note(
 ) -> None:
     entry = AuditEntry(
         event=event,
-        actor=ADMIN,
+        actor=operator.actor,
         tenant_id=tenant.tenant_id if tenant else None,
         ip=operator.ip,
         detail={**detail, "on_behalf_of": operator.on_behalf_of},

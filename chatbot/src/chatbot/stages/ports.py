@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
+from uuid import UUID
 
 from chatbot.core.answer_settings import InForce
 from chatbot.core.answers import Message
+from chatbot.core.audit import AuditEntry
+from chatbot.core.blocks import Blocklist
 from chatbot.core.breaker import Breaker
 from chatbot.core.breakers import Breakers
 from chatbot.core.cached import CachedAnswer, Marks
+from chatbot.core.client_address import TrustedProxies
 from chatbot.core.flags import Flag
 from chatbot.core.known import KnownCallers
+from chatbot.core.orders import Orders
 from chatbot.core.tenancy import TenantId
 from chatbot.core.throttle import Throttle
 from chatbot.core.tokens import Grant
@@ -46,7 +51,34 @@ class Switches(Protocol):
 
     def all(self) -> Mapping[str, Flag]: ...
 
-    def replace(self, stored: dict[str, Flag]) -> None: ...
+
+class Standing(Protocol):
+    """The orders in force in this process: flags and blocks."""
+
+    blocklist: Blocklist
+
+    @property
+    def held(self) -> Orders: ...
+    @property
+    def owed(self) -> Mapping[UUID, AuditEntry]: ...
+
+    def take(self, read: Orders, *, owe: Mapping[UUID, AuditEntry] | None = None) -> None: ...
+
+    def paid(self, entries: Iterable[UUID]) -> None: ...
+
+    def forget(self, now: datetime) -> None: ...
+
+    def look(self) -> None: ...
+
+
+class SharedOrders(Protocol):
+    """The orders where other processes read them."""
+
+    async def load(self) -> Orders: ...
+
+    async def publish(self, orders: Orders) -> None: ...
+
+    async def forget(self, networks: list[str]) -> None: ...
 
 
 class Answers(Protocol):
@@ -180,6 +212,9 @@ class Outside:
     providers: tuple[Provider, ...]
     reranker: PassageOrder
     flags: Switches
+    orders: Standing
+    shared_orders: SharedOrders
+    trusted_proxies: TrustedProxies
     redis: Probe
     jobs: Jobs
     clocks: Clocks

@@ -9,9 +9,8 @@ from typing import Any
 import structlog
 
 from chatbot.core.answer_settings import AnswerSettings, Layer, changed, undo_of
-from chatbot.core.audit import AuditEntry, AuditEvent
+from chatbot.core.audit import AuditEntry, AuditEvent, Operator
 from chatbot.core.tenancy import Tenant
-from chatbot.stages.operate import ADMIN, Operator
 from chatbot.stages.ports import Outside
 from chatbot.store.answer_settings import load_global, load_tenant, save_global, save_tenant
 from chatbot.store.audit import add_entry
@@ -45,15 +44,15 @@ async def tune(
         )
         after = changed(before, change, known=known)
         if tenant is None:
-            await save_global(conn, after, by=ADMIN)
+            await save_global(conn, after, by=operator.actor)
         else:
-            await save_tenant(conn, tenant.tenant_id, after, by=ADMIN)
+            await save_tenant(conn, tenant.tenant_id, after, by=operator.actor)
         undo = undo_of(before, change)
         await add_entry(
             conn,
             AuditEntry(
                 event=AuditEvent.SETTINGS_CHANGED,
-                actor=ADMIN,
+                actor=operator.actor,
                 tenant_id=tenant.tenant_id if tenant else None,
                 ip=operator.ip,
                 detail={

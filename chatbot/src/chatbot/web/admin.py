@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
+from chatbot.core.audit import Operator
 from chatbot.core.flags import KNOWN, Flag, check_flag_name
 from chatbot.stages.authenticate import check_admin
 from chatbot.stages.switch import switch
-from chatbot.web.state import admin_token_of, client_ip, outside_of
+from chatbot.web.state import address_of, admin_token_of, client_ip, outside_of
 
 
 async def admin_only(request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
@@ -19,6 +20,15 @@ async def admin_only(request: Request, authorization: Annotated[str | None, Head
         outside_of(request), authorization, token=admin_token_of(request), ip=client_ip(request)
     )
 
+
+def operator_of(
+    request: Request, x_on_behalf_of: Annotated[str | None, Header(max_length=80)] = None
+) -> Operator:
+    """Who is at the other end: the holder of the admin token, and for whom it says it acts."""
+    return Operator(actor="admin", address=address_of(request), on_behalf_of=x_on_behalf_of)
+
+
+By = Annotated[Operator, Depends(operator_of)]
 
 router = APIRouter(prefix="/api/admin", dependencies=[Depends(admin_only)])
 
@@ -44,17 +54,10 @@ async def read_flag(request: Request, name: str) -> dict[str, Any]:
 
 
 @router.put("/flags/{name}")
-async def change_flag(
-    request: Request,
-    name: str,
-    body: FlagBody,
-    x_on_behalf_of: Annotated[str | None, Header(), Field(max_length=80)] = None,
-) -> dict[str, Any]:
-    """Switches a flag. In force in this process at once, in others within a second."""
-    change = await switch(
-        outside_of(request), name, enabled=body.enabled, ip=client_ip(request), on_behalf_of=x_on_behalf_of
-    )
-    return {**_shown(change.flag), "previous": change.previous, "undo": change.undo()}
+async def change_flag(request: Request, name: str, body: FlagBody, operator: By) -> dict[str, Any]:
+    """Switches a flag, with PostgreSQL and Redis down too. In force in this process at once, in others within a second."""
+    change = await switch(outside_of(request), name, operator, enabled=body.enabled)
+    return {**_shown(change.flag), "previous": change.previous.enabled, "undo": change.undo()}
 
 
 def _shown(flag: Flag) -> dict[str, Any]:

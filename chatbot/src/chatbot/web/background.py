@@ -1,4 +1,4 @@
-"""What the server does without being asked: keeps its flags and settings fresh, sends canaries, tells the responder of
+"""What the server does without being asked: keeps its flags, blocks and settings fresh, sends canaries, tells the responder of
 violations, tries the boot check again.
 """
 
@@ -12,16 +12,16 @@ from datetime import timedelta
 import structlog
 
 from chatbot.errors import ChatbotError, UnsafeDatabase
+from chatbot.stages.agree import agree
 from chatbot.stages.check import CANARY_EVERY
 from chatbot.stages.ports import Outside
-from chatbot.stages.switch import refresh_flags
 from chatbot.stages.tell import tell_responder
 from chatbot.stages.tune import refresh_settings
 from chatbot.stages.watch import watch_queue, watch_tenants
 
 log = structlog.get_logger()
 
-FLAGS_EVERY = timedelta(seconds=1)
+ORDERS_EVERY = timedelta(seconds=1)
 SETTINGS_EVERY = timedelta(seconds=0.5)
 VERIFY_EVERY = timedelta(seconds=1)
 TENANTS_EVERY = timedelta(seconds=30)
@@ -44,10 +44,14 @@ async def verify_until_done(outside: Outside) -> None:
             return
 
 
+async def keep_orders(outside: Outside) -> None:
+    """For ever, also while PostgreSQL has not passed the boot check: orders hold and arrive without it."""
+    await _every(ORDERS_EVERY, "agree", lambda: agree(outside))
+
+
 async def run_loops(outside: Outside) -> None:
-    """For ever: each loop on its own, so that one that waits for Redis does not hold up the flags."""
+    """For ever: each loop on its own, so that one that waits for Redis does not hold up the others."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(_every(FLAGS_EVERY, "refresh_flags", lambda: refresh_flags(outside)))
         group.create_task(_every(SETTINGS_EVERY, "refresh_settings", lambda: refresh_settings(outside)))
         group.create_task(_every(CANARY_EVERY, "watch_queue", lambda: watch_queue(outside)))
         group.create_task(_every(TENANTS_EVERY, "watch_tenants", lambda: watch_tenants(outside)))

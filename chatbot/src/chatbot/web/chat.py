@@ -43,7 +43,8 @@ async def chat(request: Request, body: ChatBody, shown: Shown) -> Response:
     """Streams `sources`, then `token`s, then `done` as server-sent events."""
     outside = outside_of(request)
     if outside.flags.enabled(MAINTENANCE):
-        raise Maintenance("The service is closed for maintenance.")
+        message = outside.flags.all()[MAINTENANCE].message
+        raise Maintenance(message or "The service is closed for maintenance.")
     drain_of(request).refuse_new()
     caller = await authenticate(outside, shown, ip=client_ip(request), claimed=body.tenant)
     caller.require(Right.ASK)

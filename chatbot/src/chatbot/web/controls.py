@@ -4,35 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Request
-from pydantic import Field
+from fastapi import APIRouter, Depends, Query, Request
 
 from chatbot.core.breaker import Breaker, State
 from chatbot.core.tenancy import Tenant
 from chatbot.stages.operate import (
     Act,
     Changed,
-    Operator,
     breakers_named,
     clear_cache,
     note_drain,
     work_breaker,
 )
 from chatbot.store.tenants import tenant_of_name
-from chatbot.web.admin import admin_only
-from chatbot.web.state import client_ip, drain_of, outside_of
+from chatbot.web.admin import By, admin_only
+from chatbot.web.state import drain_of, outside_of
 
 router = APIRouter(prefix="/api/admin", dependencies=[Depends(admin_only)])
 
 # A breaker is kept by each process for itself; a restart makes a new one.
 SCOPE = "this process, until it restarts"
-
-
-def operator_of(
-    request: Request, x_on_behalf_of: Annotated[str | None, Header(), Field(max_length=80)] = None
-) -> Operator:
-    """Who sent the request."""
-    return Operator(ip=client_ip(request), on_behalf_of=x_on_behalf_of)
 
 
 async def tenant_named(
@@ -42,7 +33,6 @@ async def tenant_named(
     return await tenant_of_name(outside_of(request).database, tenant) if tenant else None
 
 
-By = Annotated[Operator, Depends(operator_of)]
 OfTenant = Annotated[Tenant | None, Depends(tenant_named)]
 
 

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from chatbot.errors import (
     BadRequest,
+    Blocked,
     BodyTooLarge,
     BudgetSpent,
     CacheUnavailable,
@@ -41,6 +42,7 @@ _STATUS: tuple[tuple[type[ChatbotError], int, str], ...] = (
     (Forbidden, 403, "Not allowed"),
     (QuotaReached, 403, "Quota reached"),
     (BudgetSpent, 429, "Budget of the day spent"),
+    (Blocked, 403, "Blocked"),
     (NotFound, 404, "Not found"),
     (BadRequest, 400, "Not understood"),
     (BodyTooLarge, 413, "Too large"),

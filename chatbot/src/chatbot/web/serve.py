@@ -14,7 +14,7 @@ from chatbot.config import Settings
 from chatbot.errors import StoreUnavailable, UnsafeDatabase
 from chatbot.stages.ports import Outside
 from chatbot.web.app import create_app
-from chatbot.web.background import run_loops, verify_until_done
+from chatbot.web.background import keep_orders, run_loops, verify_until_done
 from chatbot.web.drain import Drain
 
 log = structlog.get_logger()
@@ -73,12 +73,14 @@ async def serve(settings: Settings) -> None:
             drain,
         )
         background = asyncio.create_task(_background(parts, server))
+        orders = asyncio.create_task(keep_orders(parts))
         try:
             log.info("serving", host=settings.host, port=settings.port)
             await server.serve()
         finally:
-            background.cancel()
-            await asyncio.wait({background})
+            for task in (background, orders):
+                task.cancel()
+            await asyncio.wait({background, orders})
         if not background.cancelled() and (fault := background.exception()):
             raise fault
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from chatbot.core.answer_settings import LARGEST_MAX_TOKENS, LARGEST_TOP_K, AnswerSettings, Layer
 from chatbot.errors import BadRequest
 from chatbot.stages.tune import settings_of, tune
-from chatbot.web.admin import admin_only
-from chatbot.web.controls import By, OfTenant
+from chatbot.web.admin import By, admin_only
+from chatbot.web.controls import OfTenant
 from chatbot.web.state import outside_of
 
 router = APIRouter(prefix="/api/admin", dependencies=[Depends(admin_only)])

@@ -6,6 +6,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Header, Request
 
+from chatbot.core.client_address import Address
 from chatbot.stages.authenticate import Credentials
 from chatbot.stages.check import Checks
 from chatbot.stages.ports import Outside
@@ -32,9 +33,15 @@ def drain_of(request: Request) -> Drain:
     return cast("Drain", request.app.state.drain)
 
 
+def address_of(request: Request) -> Address | None:
+    """The client's address, as `Screened` found it behind the trusted proxies."""
+    return cast("Address | None", request.state.client_address)
+
+
 def client_ip(request: Request) -> str | None:
-    """The address of the connection. No forwarding header is believed: no proxy is trusted yet."""
-    return request.client.host if request.client else None
+    """The client's address as text."""
+    address = address_of(request)
+    return None if address is None else str(address)
 
 
 def _credentials(
