@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from responder.bootstrap import outside
-from responder.config import Settings, database_url, load_settings
+from responder.config import Settings, colour_wanted, database_url, load_settings
 from responder.config.policies import load_policies
 from responder.core.defect import Defect
 from responder.core.incident import parse_incident_name
@@ -27,6 +28,7 @@ from responder.runbooks.library import read_each, read_each_rules
 from responder.runbooks.lint import cannot_be_read, lint
 from responder.runbooks.lint.subject import Subject
 from responder.runbooks.report import FORMATS
+from responder.runbooks.report_text import report_text
 from responder.runbooks.sections import Lexicon
 from responder.stages import answer
 from responder.stages.check import ask_prometheus
@@ -39,7 +41,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs one command and ends the process with its exit code."""
     arguments = _parser().parse_args(argv)
     try:
-        sys.exit(arguments.run(arguments))
+        code = arguments.run(arguments)
+        sys.stdout.flush()
+        sys.exit(code)
+    except BrokenPipeError:
+        # Whoever read it has gone, as `head` does. Nothing may be written when the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except ResponderError as error:
         print(f"responder: {error}", file=sys.stderr)
         sys.exit(2)
@@ -154,7 +162,10 @@ def _check(arguments: argparse.Namespace) -> int:
     more, notes = asyncio.run(_ask(subject, arguments.prometheus)) if arguments.prometheus else ((), ())
     more = [*more, *map(cannot_be_read, [*unreadable, *not_rules])]
     report = lint(subject, today=SystemClock().now().date(), more=more, notes=notes)
-    print(FORMATS[arguments.format](report, subject), end="")
+    if arguments.format == "text":
+        print(report_text(report, subject, colour=sys.stdout.isatty() and colour_wanted()), end="")
+    else:
+        print(FORMATS[arguments.format](report, subject), end="")
     return 1 if report.defects else 0
 
 

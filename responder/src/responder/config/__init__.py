@@ -56,6 +56,11 @@ def database_url(environ: Mapping[str, str] = os.environ) -> str:
     return url
 
 
+def colour_wanted(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether a terminal may be painted: not with NO_COLOR, and not where it cannot."""
+    return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Reads and checks the whole environment. Raises ConfigError with every fault found."""
     reader = _Reader(environ)

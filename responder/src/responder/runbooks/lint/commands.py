@@ -29,7 +29,9 @@ def check(subject: Subject) -> Iterator[Defect]:
 
 
 def _unending(place: Place, statement: Statement) -> Defect | None:
-    if statement.trait is Trait.INTERACTIVE and _ENDS.search(statement.text):
+    if statement.trait is Trait.INTERACTIVE and (
+        _ENDS.search(statement.text) or _is_mention(place, statement)
+    ):
         return None
     if statement.trait is Trait.INTERACTIVE:
         return _defect(
@@ -42,10 +44,23 @@ def _unending(place: Place, statement: Statement) -> Defect | None:
     return None
 
 
+def _is_mention(place: Place, statement: Statement) -> bool:
+    """A sentence that names `oc debug` does not ask to type only that."""
+    return place.action.language == "inline" and len(statement.text.split()) <= 2
+
+
+# What only makes or refreshes files of one's own, and what only asks.
+_OWN_FILES = re.compile(
+    r"^(?:sudo\s+)?(?:git\s+(?:clone|pull|fetch|checkout|switch|worktree)|npm|npx|yarn|go|cargo|make|pip3?|bundle|gem|brew|mkdir"
+    r"|touch|cp|wget|apt(?:-get)?|yum|dnf|(?:docker|podman|crictl)\s+pull)\b"
+    r"|^(?:sudo\s+)?service\s+\S+\s+status\b"
+)
+
+
 def _changing(place: Place, statement: Statement) -> Defect | None:
     if statement.effect is not Effect.MUTATE or statement.trait is Trait.SCRATCH:
         return None
-    if place.action.kind is Kind.SHELL and place.action.guessed and not statement.text:
+    if place.action.kind is Kind.SHELL and _OWN_FILES.match(statement.text):
         return None
     message = f"an investigation only looks, and {statement.reason}. Move it under the remedies, where it waits for a person."
     return _defect(place, statement, "diagnosis/mutates", Weight.ERROR, message)

@@ -41,6 +41,10 @@ def _unreachable(subject: Subject) -> Iterator[Defect]:
     if not contacts and not subject.people:
         return
     reachable = [_words(name) for name in (*(contact.role for contact in contacts), *subject.people)]
+    rules = [rule for _, entry in subject.entries for rule in entry.escalation]
+    if not any(_is_reachable(role, reachable) for rule in rules for role in _roles(rule)):
+        # Contacts that name none of the roles are there for something else.
+        return
     for runbook, entry in subject.entries:
         for rule in entry.escalation:
             missing = [role for role in _roles(rule) if not _is_reachable(role, reachable)]

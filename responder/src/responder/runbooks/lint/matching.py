@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from responder.core.defect import Defect, Weight
 from responder.core.rule import AlertRule
+from responder.core.runbook import AlertEntry, Runbook
 from responder.runbooks.expressions import parsed, selectors
 from responder.runbooks.lint.subject import Subject
 
@@ -30,7 +33,8 @@ def check(subject: Subject) -> Iterator[Defect]:
             )
     names = {rule.name.lower() for rule in subject.rules}
     for runbook, entry in subject.entries:
-        if entry.names and not subject.rules_of(entry) and not names & {n.lower() for n in entry.names}:
+        led = subject.rules_of(entry) or names & {n.lower() for n in entry.names}
+        if entry.names and not led and _is_about_alerts(runbook, entry):
             yield Defect(
                 rule="alert/no-rule",
                 weight=Weight.ERROR,
@@ -39,6 +43,20 @@ def check(subject: Subject) -> Iterator[Defect]:
                 message=f"No rule fires {', '.join(entry.names)}: nobody will be sent here. Write the rule, or mend the name.",
                 runbook_says=", ".join(entry.names),
             )
+
+
+def _is_about_alerts(runbook: Runbook, entry: AlertEntry) -> bool:
+    """Whether its names are surely those of alerts: written as a fact, as the file's name, or of several words in one.
+
+    A heading such as PostgreSQL looks like one as well.
+    """
+    written = any(meta.key == "alert" for meta in entry.meta)
+    return written or any(
+        name == Path(runbook.path).stem or len(_HUMPS.findall(name)) > 2 for name in entry.names
+    )
+
+
+_HUMPS = re.compile(r"[A-Z][a-z0-9]+")
 
 
 def _no_entry(rule: AlertRule) -> str:

@@ -66,7 +66,10 @@ def _is_of_a_template(action: Action, placeholder: Placeholder) -> bool:
         return False
     if placeholder.raw.startswith("{{"):
         return _TEMPLATE.search(action.text) is not None
-    return placeholder.raw.startswith("$") and placeholder.raw not in _QUOTED.sub("", action.text)
+    if placeholder.raw.startswith("$"):
+        return placeholder.raw not in _QUOTED.sub("", action.text)
+    # Words in capitals between quotes are what a command looks for.
+    return placeholder.raw.isupper() and placeholder.raw not in re.sub(r"'[^']*'|\"[^\"]*\"", "", action.text)
 
 
 # Variables that every shell has.

@@ -10,8 +10,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
 
 from responder.core.defect import Defect, Weight
+from responder.runbooks.lint.catalogue import RULES
 from responder.runbooks.lint.subject import Subject
 
 _COMMENT = re.compile(r"(?:<!--|#)\s*check:\s*ignore\b(?P<rest>.*?)(?:-->|$)")
@@ -68,6 +70,10 @@ def _fault(rest: str, today: date) -> tuple[str, str] | None:
     owner, until, rule = _OWNER.search(rest), _UNTIL.search(rest), _RULE.match(rest)
     if rule is None or owner is None or until is None:
         return "silence/incomplete", "write: check: ignore RULE owner=NAME until=YYYY-MM-DD because …"
+    if rule[1] not in RULES:
+        near = get_close_matches(rule[1], RULES, n=1)
+        hint = f" Did you mean {near[0]}?" if near else " docs/reference/checks.md has them all."
+        return "silence/unknown-rule", f"there is no rule {rule[1]}, so this silences nothing.{hint}"
     try:
         expires = date.fromisoformat(until[1])
     except ValueError:

@@ -15,6 +15,8 @@ _SETTING = re.compile(r"current_setting\s*\(", re.IGNORECASE)
 _NULLIF = re.compile(r"nullif\s*\(\s*current_setting", re.IGNORECASE)
 _FORCE = re.compile(r"force\s+row\s+level\s+security", re.IGNORECASE)
 _STAR = re.compile(r"^\s*select\s+(?:\w+\.)?\*\s", re.IGNORECASE)
+# What the server keeps about itself is short.
+_CATALOG = re.compile(r"\bfrom\s+(?:pg_(?!stat_statements)\w+|information_schema\.\w+)", re.IGNORECASE)
 _ACTIVE = re.compile(r"\bcount\s*\(.*\bpg_stat_activity\b.*\bstate\s*=\s*'active'", re.IGNORECASE | re.DOTALL)
 
 
@@ -52,7 +54,11 @@ def _statement(place: Place, written: str, line: int) -> Iterator[Defect]:
                 "after a transaction with SET LOCAL the setting is the empty string, which matches rows whose tenant is"
                 " empty. Write nullif(current_setting('…', true), '').",
             )  # fmt: skip
-    if _STAR.match(text.lstrip()) and not re.search(r"\blimit\b|\bfetch\s+first\b", text, re.IGNORECASE):
+    if (
+        _STAR.match(text.lstrip())
+        and not _CATALOG.search(text)
+        and not re.search(r"\blimit\b|\bfetch\s+first\b", text, re.IGNORECASE)
+    ):
         yield defect(
             "sql/select-star", Weight.WARNING, re.compile(r"\*"),
             "every column of every row: slow when the table is large, and secrets with it. Name the columns, add a LIMIT.",
