@@ -11,7 +11,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -27,7 +27,8 @@ HINTS: Mapping[str, Mapping[str, Callable[[], Any]]] = {}
 
 COLUMNS = """
 SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type, format_type(a.atttypid, a.atttypmod) AS full_type,
-       a.attnotnull AS needed, a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '' AS made, t.typtype = 'e' AS enum,
+       a.attnotnull AS needed, a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '' AS made,
+       a.attgenerated <> '' AS generated,
        (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels
   FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
  WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
@@ -53,6 +54,7 @@ class Column:
     full_type: str
     needed: bool
     made: bool
+    generated: bool
     labels: list[str] | None
 
 
@@ -75,6 +77,10 @@ class RowMaker:
     tables: dict[str, Table] = field(default_factory=dict)
     rows: dict[tuple[str, UUID], dict[str, Any]] = field(default_factory=dict)
     _chosen: dict[str, dict[str, Callable[[], Any]]] = field(default_factory=dict)
+    _database: str = ""
+
+    def __post_init__(self) -> None:
+        self._database = self.conn.info.dbname
 
     @classmethod
     def over(cls, url: str) -> RowMaker:
@@ -91,12 +97,20 @@ class RowMaker:
         return Table(
             name=name,
             key=key,
-            columns={
-                each["name"]: Column(**{k: v for k, v in each.items() if k != "enum"}) for each in columns
-            },
+            columns={each["name"]: Column(**each) for each in columns},
             checks=[each for each in constraints if each["kind"] == "c"],
             foreign=[each for each in constraints if each["kind"] == "f"],
         )
+
+    @property
+    def database(self) -> str:
+        """The name of the database, also after the connection is closed."""
+        return self._database
+
+    def at(self, url: str) -> RowMaker:
+        """The same over a copy of the database, which holds the same rows."""
+        conn = psycopg.connect(url, autocommit=True, row_factory=dict_row)
+        return replace(self, conn=conn, rows=dict(self.rows), _chosen=self._chosen)
 
     def row(self, table: str, tenant: UUID) -> dict[str, Any]:
         """The tenant's row of the table, made with its parents if it is not there."""

@@ -15,6 +15,7 @@ import pytest
 from prometheus_client import REGISTRY
 from psycopg.conninfo import conninfo_to_dict
 
+import guards
 from chatbot.bootstrap import outside
 from chatbot.config import Settings, WebhookSettings, load_settings
 from chatbot.core.caller import Caller, CallerKind
@@ -22,6 +23,7 @@ from chatbot.core.passages import Passage
 from chatbot.core.tenancy import Tenant, TenantId
 from chatbot.core.violation import Source
 from chatbot.errors import ConfigError, TenantIsolationViolation
+from chatbot.stages import recollect as recollect_stage
 from chatbot.stages import retrieve as retrieve_stage
 from chatbot.stages.ports import Outside
 from chatbot.stages.tell import tell_responder
@@ -98,6 +100,23 @@ async def test_the_answer_is_withheld_and_the_responder_told(
     assert SECRET.encode() not in responder.bodies[0]
     [(tenant, _, detail)] = audit_rows("tenant_isolation_violation")
     assert (tenant, detail["foreign"], detail["event_id"]) == (acme, [str(globex)], told["id"])
+
+
+async def test_a_foreign_conversation_is_withheld(
+    chatbot: Chatbot, responder: Responder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A conversation whose row names another tenant is not continued, even when the database gave it out."""
+    globex = chatbot.tenants["globex"].tenant_id
+    _, events, _ = await chatbot.ask("When is a refund possible?")
+    conversation = events[-1][1]["conversation_id"]
+
+    async def leak(*_: object) -> TenantId:
+        return globex
+
+    monkeypatch.setattr(recollect_stage, "owner_of_conversation", leak)
+    status, _, _ = await chatbot.ask("When is a refund possible?", conversation_id=conversation)
+    assert status == 500
+    assert (await responder.told(seconds=3))["source"] == "conversation"
 
 
 async def test_it_is_told_until_the_responder_has_it(settings: Settings, responder: Responder) -> None:
@@ -295,3 +314,6 @@ def test_the_key_is_never_shown() -> None:
     assert KEY not in repr(webhook)
     assert KEY not in repr(settings_for("postgresql://x", "redis://x", security_webhook=webhook))
     assert json.dumps(webhook.url) in repr(webhook).replace("'", '"')
+
+
+guards.install(globals())

@@ -9,19 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
+import guards
+from chatbot.store.catalogue import UNIQUE_ACROSS_TENANTS
 from chatbot.store.db import Database
-from chatbot_house import app_url_of
-from isolation_matrix import (
-    ACME,
-    GLOBEX,
-    SITUATIONS,
-    leaks_in,
-    never_set,
-    the_other_tenant,
-    the_pools_next_tenant,
-    the_pools_next_without_tenant,
-)
+from isolation_matrix import ACME, GLOBEX, SITUATIONS, leaks_in, the_other_tenant
 from pgbouncer import running_pgbouncer
 from tenant_rows import RowMaker, insert_of
 
@@ -37,22 +30,36 @@ WITHOUT_TENANT = {
 
 
 @pytest.fixture(scope="module")
-def maker(migrated: str, make_database: Callable[..., Any]) -> Generator[RowMaker]:
-    """A database in which acme and globex have a row in every tenant table."""
+def filled(migrated: str, make_database: Callable[..., Any]) -> Generator[RowMaker]:
+    """A database in which acme and globex have a row in every tenant table, to copy from."""
     with make_database(template=migrated) as url:
         made = RowMaker.over(url)
         for tenant in (ACME, GLOBEX):
             for table in made.tables:
                 made.row(table, tenant)
-        yield made
         made.conn.close()
+        yield made
 
 
 @pytest.fixture
-def url(maker: RowMaker) -> str:
-    """The serving role's address of it."""
-    info = maker.conn.info
-    return app_url_of(f"postgresql://{info.host}:{info.port}/{info.dbname}")
+def superuser_url(filled: RowMaker, make_database: Callable[..., Any]) -> Generator[str]:
+    """A copy of it, as somebody whom no policy binds."""
+    with make_database(template=filled.database) as url:
+        yield url
+
+
+@pytest.fixture
+def maker(filled: RowMaker, superuser_url: str) -> Generator[RowMaker]:
+    """Makes rows in the copy."""
+    made = filled.at(superuser_url)
+    yield made
+    made.conn.close()
+
+
+@pytest.fixture
+def url(app_url: str) -> str:
+    """The copy, as the role that serves."""
+    return app_url
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
@@ -62,16 +69,16 @@ async def test_the_wrong_tenant_sees_and_changes_nothing(maker: RowMaker, url: s
 
 
 @pytest.mark.parametrize(
-    "situation", [the_other_tenant, never_set, the_pools_next_tenant, the_pools_next_without_tenant]
+    "situation", ["the_other_tenant", "never_set", "the_pools_next_tenant", "the_pools_next_without_tenant"]
 )
-async def test_through_a_transaction_pooler_the_same(maker: RowMaker, url: str, situation: Any) -> None:
+async def test_through_a_transaction_pooler_the_same(maker: RowMaker, url: str, situation: str) -> None:
     """Through PgBouncer in transaction mode, where globex is served by the connection that served acme just now."""
     with running_pgbouncer(url, servers=1) as pooled:
         async with Database(pooled, size=1, application="test") as db:
             await db.verify()
             async with db.tenant(ACME) as conn:
                 await conn.execute("SELECT 1")
-        assert await leaks_in(maker, situation, pooled) == []
+        assert await leaks_in(maker, SITUATIONS[situation], pooled) == []
 
 
 async def test_acme_sees_its_own(maker: RowMaker, url: str) -> None:
@@ -113,8 +120,8 @@ async def test_many_clients_of_one_pooler_never_meet(maker: RowMaker, url: str) 
 async def test_a_row_cannot_hang_on_another_tenants_parent(maker: RowMaker, url: str) -> None:
     """A foreign key is checked past row-level security; with the tenant in it, acme's parent does not exist for globex."""
     tried = 0
-    async with Database(url, size=1, application="test") as db:
-        await db.verify()
+    refused = (psycopg.errors.ForeignKeyViolation, psycopg.errors.InsufficientPrivilege)
+    async with the_other_tenant(url) as conn:
         for name, table in maker.tables.items():
             for foreign in table.foreign:
                 own = [column for column in foreign["columns"] if column != table.key]
@@ -123,12 +130,60 @@ async def test_a_row_cannot_hang_on_another_tenants_parent(maker: RowMaker, url:
                 parent = maker.row(foreign["target"], ACME)
                 pairs = dict(zip(foreign["columns"], foreign["target_columns"], strict=True))
                 values = {**maker.fresh(name, GLOBEX), **{here: parent[pairs[here]] for here in own}}
-                refused = (psycopg.errors.ForeignKeyViolation, psycopg.errors.InsufficientPrivilege)
                 with pytest.raises(refused):
-                    async with db.tenant(GLOBEX) as conn:
+                    async with conn.transaction():
                         await conn.execute(insert_of(name, values), values)
                 tried += 1
     assert tried >= 2
+
+
+def test_another_tenants_values_can_be_had_too(maker: RowMaker) -> None:
+    """Globex may use every value that acme uses: a refusal would tell that acme has it. The reviewed exceptions aside."""
+    for name, table in maker.tables.items():
+        of_acme, own = maker.row(name, ACME), maker.fresh(name, GLOBEX)
+        parents = {column for foreign in table.foreign for column in foreign["columns"]}
+        values = {
+            column: own.get(column, GLOBEX) if column in parents | {table.key} else _plain(value)
+            for column, value in of_acme.items()
+            if not table.columns[column].generated and (value is not None or column in own)
+        }
+        maker.conn.execute("BEGIN")
+        try:
+            # As a superuser: a grant that is missing must not hide what the index would tell.
+            maker.conn.execute(insert_of(name, values), values)
+        except psycopg.errors.UniqueViolation as error:
+            own_row = f"({table.key}" in str(error.diag.message_detail)
+            if not own_row and error.diag.constraint_name not in UNIQUE_ACROSS_TENANTS:
+                pytest.fail(f"table {name}: {error}")
+        finally:
+            maker.conn.execute("ROLLBACK")
+
+
+def _plain(value: Any) -> Any:
+    return Jsonb(value) if isinstance(value, dict | list) else value
+
+
+async def test_without_a_tenant_there_is_nothing_and_no_error(maker: RowMaker, url: str) -> None:
+    """Before a tenant was ever set, and after one was, a question finds nothing, and is no error of its own."""
+    async with Database(url, size=1, application="test") as db:
+        for number in (1, 2):
+            async with db._connection() as conn:
+                for name in maker.tables:
+                    cursor = await conn.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(name)))
+                    assert cursor.rowcount == 0, (name, number)
+                await conn.execute("SELECT set_config('app.tenant_id', %s, true)", (str(ACME),))
+
+
+def test_the_owner_itself_sees_nothing(maker: RowMaker) -> None:
+    """Whoever becomes the owner by accident, as a migration does, sees no tenant's rows and changes none."""
+    maker.conn.execute("SET ROLE chatbot_owner")
+    for name in maker.tables:
+        for verb in ("SELECT 1 FROM {}", "DELETE FROM {}"):
+            if verb.startswith("DELETE") and name == "audit_logs":
+                continue  # its trigger refuses even without a row
+            statement = sql.SQL(verb).format(sql.Identifier(name))
+            assert maker.conn.execute(statement).rowcount == 0, (verb, name)
+    maker.conn.execute("RESET ROLE")
 
 
 def test_every_table_has_its_tenant_or_a_reason(maker: RowMaker) -> None:
@@ -161,3 +216,5 @@ def test_every_index_begins_with_the_tenant(maker: RowMaker) -> None:
 
 # For auditors and the worker, who ask across tenants, and for the preflight of a browser, which names no tenant.
 OTHER_INDEXES = {"audit_logs_by_event", "widget_origins_by_origin"}
+
+guards.install(globals())

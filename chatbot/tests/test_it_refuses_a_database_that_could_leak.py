@@ -12,6 +12,7 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 
+import guards
 from chatbot.errors import UnsafeDatabase
 from chatbot.store.boot_check import SCHEMA_REVISION, check_database, version_faults
 from chatbot.store.db import Database
@@ -246,3 +247,6 @@ async def test_it_is_quick(superuser_url: str) -> None:
         began = time.monotonic()
         await check_database(conn)
         assert time.monotonic() - began < 0.5
+
+
+guards.install(globals())
