@@ -52,6 +52,10 @@ class Upstream:
     rerank: str = "ok"
     tokens: list[str] = field(default_factory=lambda: ["Within ", "30 days ", "[1]."])
     asked: list[dict[str, Any]] = field(default_factory=list)
+    fails: int = 0  # so many more calls fail before `mode` holds
+    retry_after: str | None = None
+    usage: dict[str, int] | None = None
+    generated: int = 0  # tokens that it made, whoever may have read them
     probes: int = 0
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     release: asyncio.Event = field(default_factory=asyncio.Event)
@@ -59,8 +63,12 @@ class Upstream:
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(await request.json())
-        if self.mode.isdecimal():
-            return web.Response(status=int(self.mode), text="no")
+        if self.mode.isdecimal() or self.fails:
+            self.fails = max(0, self.fails - 1)
+            headers = {"Retry-After": self.retry_after} if self.retry_after else {}
+            return web.Response(
+                status=int(self.mode) if self.mode.isdecimal() else 503, text="no", headers=headers
+            )
         answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await answer.prepare(request)
         try:
@@ -73,13 +81,23 @@ class Upstream:
                 if position == 1 and self.mode == "error":
                     await answer.write(b'data: {"error":{"message":"overloaded"}}\n\n')
                     return answer
-                piece = {"choices": [{"delta": {"content": token}}]}
-                await answer.write(b"data: " + json.dumps(piece).encode() + b"\n\n")
+                await self.say(answer, token)
+            while self.mode == "endless":
+                await asyncio.sleep(0.01)
+                await self.say(answer, "and so on ")
         except asyncio.CancelledError:
             self.gone.set()
             raise
+        if self.usage and self.asked[-1].get("stream_options") == {"include_usage": True}:
+            last = {"choices": [], "usage": self.usage}
+            await answer.write(b"data: " + json.dumps(last).encode() + b"\n\n")
         await answer.write(b"data: [DONE]\n\n")
         return answer
+
+    async def say(self, answer: web.StreamResponse, token: str) -> None:
+        self.generated += 1
+        piece = {"choices": [{"delta": {"content": token}}]}
+        await answer.write(b"data: " + json.dumps(piece).encode() + b"\n\n")
 
     async def models(self, _: web.Request) -> web.Response:
         self.probes += 1
@@ -209,6 +227,20 @@ class Chatbot:
             if answer.status != 200:
                 return answer.status, [], await answer.json(content_type=None)
             return 200, events_of(await answer.text()), None
+
+    async def add_document(self, tenant: str, title: str, content: str) -> None:
+        """A document, ready to answer from."""
+        await ingest(
+            self.parts.database, self.tenants[tenant], title=title, content=content.encode(), actor="test"
+        )
+
+    async def call(
+        self, method: str, path: str, *, tenant: str = "acme", key: str | None = None, body: Any = None
+    ) -> tuple[int, Any]:
+        """The status and the document of any other request of a tenant's key."""
+        headers = {"X-Api-Key": key or self.keys[tenant]}
+        async with self.http.request(method, f"{self.url}{path}", json=body, headers=headers) as answer:
+            return answer.status, await answer.json(content_type=None)
 
     async def admin(
         self, method: str, path: str, body: Any = None, token: str = ADMIN_TOKEN, **headers: str

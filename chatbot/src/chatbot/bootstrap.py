@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import aiohttp
+import stamina
 
 from chatbot.config import Settings
 from chatbot.core.answer_settings import AnswerSettings, InForce
@@ -41,6 +42,7 @@ ALARM_WAIT_SECONDS = 1.0
 @asynccontextmanager
 async def outside(settings: Settings, *, clocks: Clocks = CLOCKS) -> AsyncGenerator[Outside]:
     """Everything a stage is handed, opened, and closed at the end. The database is not verified yet."""
+    stamina.instrumentation.set_on_retry_hooks(())  # retries are counted by the stage that makes them
     # A client for each purpose: a cancelled request of one kind must not disturb the connections of the other.
     clients = [new_client(settings.redis_url) for _ in range(4)]
     for_probe, for_jobs, for_answers, for_orders = clients

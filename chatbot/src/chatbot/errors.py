@@ -187,9 +187,17 @@ class ProviderError(ChatbotError):
 
 
 class ProviderUnavailable(ProviderError):
-    """Refused the connection, timed out, answered 429 or 5xx, or does not take our key."""
+    """Refused the connection, timed out, answered 429 or 5xx, or does not take our key.
+
+    `again` says whether the same provider may be asked again at once, `after` how many seconds it asked us to wait.
+    """
 
     permanent = False
+
+    def __init__(self, message: str, *, again: bool = False, after: float | None = None) -> None:
+        super().__init__(message)
+        self.again = again
+        self.after = after
 
 
 class ProviderRefused(ProviderError):

@@ -40,6 +40,12 @@ LLM_SECONDS = Histogram(
 FIRST_TOKEN_SECONDS = Histogram(
     "llm_first_token_seconds", "From asking a model to its first token.", ["provider"], buckets=SECONDS
 )
+RETRIES = Counter("llm_retries", "Calls of a model made again before its first token.", ["provider"])
+TOKENS = Counter(
+    "llm_tokens",
+    "Tokens that answers cost, estimated where the provider does not say.",
+    ["tenant_id", "kind"],
+)
 CACHE_HITS = Counter("rag_cache_hits", "Answers from the cache.")
 CACHE_MISSES = Counter("rag_cache_misses", "Answers that the cache did not have.")
 BREAKER_FAILURES = Counter("circuit_breaker_failures", "Failures that count against a provider.", ["breaker"])
@@ -130,6 +136,7 @@ def initialise_series(*, product_routes: Iterable[tuple[str, str]], queue: str) 
     for breaker in BREAKERS:
         BREAKER_FAILURES.labels(breaker=breaker)
         FIRST_TOKEN_SECONDS.labels(provider=breaker)
+        RETRIES.labels(provider=breaker)
         show_breaker(breaker, "closed")
     for state in ("in_use", "idle", "max"):
         POOL.labels(state=state)

@@ -7,7 +7,7 @@ An error can come in the middle of a stream that began with status 200; it is to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from chatbot.core.answers import Message
+from chatbot.core.answers import Message, Usage
 from chatbot.errors import ProviderRefused, ProviderUnavailable
 
 # These say that the request is at fault; every other error says that the provider, or our account there, is.
@@ -61,18 +61,27 @@ class ChatModel:
         }
         self._timeouts = timeouts or Timeouts()
 
+    @property
+    def patience(self) -> float:
+        """Seconds that a question waits for its first token, all attempts together."""
+        return self._timeouts.first_token.total_seconds()
+
     async def stream(
-        self, messages: Sequence[Message], *, model: str, max_tokens: int
-    ) -> AsyncGenerator[str]:
-        """The answer's text in pieces. Raises ProviderUnavailable or ProviderRefused, also in the middle."""
+        self, messages: Sequence[Message], *, model: str, max_tokens: int, patience: float
+    ) -> AsyncGenerator[str | Usage]:
+        """The answer's text in pieces, and what it cost where the provider says. The first token within `patience` seconds.
+
+        Raises ProviderUnavailable or ProviderRefused, also in the middle.
+        """
         began = asyncio.get_running_loop().time()
         end = began + self._timeouts.total.total_seconds()
-        first = min(end, began + self._timeouts.first_token.total_seconds())
+        first = min(end, began + patience)
         body = {
             "model": model,
             "messages": [{"role": message.role, "content": message.content} for message in messages],
             "max_tokens": max_tokens,
             "stream": True,
+            "stream_options": {"include_usage": True},
         }
         response = await self._ask("/chat/completions", body, until=first)
         try:
@@ -106,7 +115,7 @@ class ChatModel:
         except TimeoutError as error:
             raise ProviderUnavailable(f"{self.name} did not begin to answer in time.") from error
         except aiohttp.ClientError as error:
-            raise ProviderUnavailable(f"{self.name} cannot be reached: {error}") from error
+            raise ProviderUnavailable(f"{self.name} cannot be reached: {error}", again=True) from error
         return response
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> ProviderUnavailable | ProviderRefused:
@@ -114,12 +123,17 @@ class ChatModel:
             said = (await response.content.read(_SHOWN)).decode(errors="replace")
         finally:
             response.close()
-        kind = ProviderRefused if response.status in _REFUSED else ProviderUnavailable
-        return kind(f"{self.name} answered {response.status}: {said}")
+        told = f"{self.name} answered {response.status}: {said}"
+        if response.status in _REFUSED:
+            return ProviderRefused(told)
+        after = _seconds(response.headers.get("Retry-After"))
+        # Too many requests: at once would be one more of them, unless we are told when.
+        again = response.status >= 500 or after is not None
+        return ProviderUnavailable(told, again=again, after=after)
 
     async def _texts(
         self, response: aiohttp.ClientResponse, *, first: float, end: float
-    ) -> AsyncGenerator[str]:
+    ) -> AsyncGenerator[str | Usage]:
         loop = asyncio.get_running_loop()
         deadline = first
         held = b""
@@ -127,17 +141,17 @@ class ChatModel:
         while True:
             chunk = await self._read(response, until=deadline)
             if not chunk:
-                raise ProviderUnavailable(f"{self.name} broke off before the end of its answer.")
+                raise ProviderUnavailable(f"{self.name} broke off before the end of its answer.", again=True)
             *lines, held = (held + chunk).split(b"\n")
             for line in lines:
                 data = line.removeprefix(b"data:").strip() if line.startswith(b"data:") else b""
                 if data == b"[DONE]":
                     if not began:
-                        raise ProviderUnavailable(f"{self.name} gave an empty answer.")
+                        raise ProviderUnavailable(f"{self.name} gave an empty answer.", again=True)
                     return
-                if data and (text := self._text(data)):
-                    began = True
-                    yield text
+                for piece in self._pieces(data) if data else ():
+                    began = began or isinstance(piece, str)
+                    yield piece
             if began:
                 deadline = min(end, loop.time() + self._timeouts.silence.total_seconds())
 
@@ -148,18 +162,35 @@ class ChatModel:
         except TimeoutError as error:
             raise ProviderUnavailable(f"{self.name} fell silent.") from error
         except aiohttp.ClientError as error:
-            raise ProviderUnavailable(f"{self.name} broke off: {error}") from error
+            raise ProviderUnavailable(f"{self.name} broke off: {error}", again=True) from error
 
-    def _text(self, data: bytes) -> str:
+    def _pieces(self, data: bytes) -> Iterator[str | Usage]:
         try:
             event = orjson.loads(data)
             if "error" in event:
                 raise ProviderUnavailable(
-                    f"{self.name} sent an error in its stream: {str(event['error'])[:_SHOWN]}"
+                    f"{self.name} sent an error in its stream: {str(event['error'])[:_SHOWN]}", again=True
                 )
             choices = event["choices"]
-            return (choices[0]["delta"].get("content") or "") if choices else ""
-        except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError) as error:
+            if choices and (text := choices[0]["delta"].get("content")):
+                yield str(text)
+            # Groq has it under a name of its own as well.
+            if used := event.get("usage") or event.get("x_groq", {}).get("usage"):
+                yield Usage(
+                    prompt_tokens=int(used["prompt_tokens"]),
+                    completion_tokens=int(used["completion_tokens"]),
+                    estimated=False,
+                )
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise ProviderUnavailable(
                 f"{self.name} sent what is not a chat completion: {data[:_SHOWN]!r}"
             ) from error
+
+
+def _seconds(header: str | None) -> float | None:
+    """Retry-After in seconds. Its other form, a date, is not sent by these providers and counts as none."""
+    try:
+        seconds = float(header or "")
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < float("inf") else None

@@ -11,7 +11,7 @@ from typing import Protocol
 from uuid import UUID
 
 from chatbot.core.answer_settings import InForce
-from chatbot.core.answers import Message
+from chatbot.core.answers import Message, Usage
 from chatbot.core.audit import AuditEntry
 from chatbot.core.blocks import Blocklist
 from chatbot.core.breaker import Breaker
@@ -33,7 +33,12 @@ class LanguageModel(Protocol):
 
     name: str
 
-    def stream(self, messages: Sequence[Message], *, model: str, max_tokens: int) -> AsyncGenerator[str]: ...
+    @property
+    def patience(self) -> float: ...
+
+    def stream(
+        self, messages: Sequence[Message], *, model: str, max_tokens: int, patience: float
+    ) -> AsyncGenerator[str | Usage]: ...
 
     async def probe(self) -> None: ...
 

@@ -1,59 +1,168 @@
-"""Questions and answers as they were given."""
+"""Questions and answers as they were given. A conversation belongs to whoever began it: `owner` is in every statement."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from chatbot.core.answers import Kind
+from chatbot.core.answers import Kind, Usage
+from chatbot.core.history import LONGEST_TURNS, Turn
 from chatbot.core.passages import Passage
 from chatbot.core.tenancy import TenantId
 from chatbot.errors import NotFound
 from chatbot.store.db import Conn
 
+LISTED = 50
+SHOWN_MESSAGES = 500
 
-async def begin_conversation(conn: Conn, tenant_id: TenantId) -> UUID:
+# The passages as they are now: of one that was deleted only its number and its id are left.
+MESSAGES = """
+SELECT m.role, m.content, m.kind, m.created_at,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                   'number', s.number, 'id', s.id, 'document_id', p.document_id, 'title', d.title, 'heading', p.heading)
+                   ORDER BY s.number), '[]')
+          FROM jsonb_array_elements_text(m.sources) WITH ORDINALITY AS s (id, number)
+          LEFT JOIN passages p ON p.tenant_id = %(tenant_id)s AND p.id = s.id::uuid
+          LEFT JOIN documents d ON d.tenant_id = %(tenant_id)s AND d.id = p.document_id) AS sources
+  FROM messages m
+ WHERE m.tenant_id = %(tenant_id)s AND m.conversation_id = %(conversation_id)s
+ ORDER BY m.created_at, m.role DESC LIMIT %(limit)s
+"""
+
+CONVERSATIONS = """
+SELECT c.id, c.created_at, first.content AS question
+  FROM conversations c
+  LEFT JOIN LATERAL (
+       SELECT m.content FROM messages m
+        WHERE m.tenant_id = %(tenant_id)s AND m.conversation_id = c.id AND m.role = 'user'
+        ORDER BY m.created_at LIMIT 1) AS first ON true
+ WHERE c.tenant_id = %(tenant_id)s AND c.owner = %(owner)s
+ ORDER BY c.created_at DESC, c.id LIMIT %(limit)s
+"""
+
+TURNS = """
+SELECT role, content FROM messages WHERE tenant_id = %s AND conversation_id = %s
+ ORDER BY created_at DESC, role LIMIT %s
+"""
+
+# One statement for both, so that they have one moment: a question stands right before its answer.
+EXCHANGE = """
+INSERT INTO messages (tenant_id, conversation_id, role, content, kind, sources, prompt_tokens, completion_tokens, created_at)
+VALUES (%(tenant_id)s, %(conversation_id)s, 'user', %(question)s, NULL, '[]', NULL, NULL, statement_timestamp()),
+       (%(tenant_id)s, %(conversation_id)s, 'assistant', %(answer)s, %(kind)s, %(sources)s,
+        %(prompt_tokens)s, %(completion_tokens)s, statement_timestamp())
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A conversation in a list: its first question stands for it."""
+
+    conversation_id: UUID
+    created_at: datetime
+    question: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A question with its answer and the passages that the answer could cite, as ids in the order of their numbers."""
+
+    question: str
+    answer: str
+    kind: Kind
+    usage: Usage
+    sources: tuple[str, ...]
+
+
+def source_ids(passages: Sequence[Passage]) -> tuple[str, ...]:
+    """The ids that an exchange keeps."""
+    return tuple(str(passage.passage_id) for passage in passages)
+
+
+async def begin_conversation(conn: Conn, tenant_id: TenantId, *, owner: str) -> UUID:
     """A new conversation's id."""
     cursor = await conn.execute(
-        "INSERT INTO conversations (tenant_id) VALUES (%s) RETURNING id", (tenant_id,)
+        "INSERT INTO conversations (tenant_id, owner) VALUES (%s, %s) RETURNING id", (tenant_id, owner)
     )
     row = await cursor.fetchone()
     return row["id"] if row else UUID(int=0)
 
 
-async def owner_of_conversation(conn: Conn, tenant_id: TenantId, conversation_id: UUID) -> TenantId:
-    """The tenant that the row itself names, for the detector. Raises NotFound unless this tenant has the conversation."""
+async def owner_of_conversation(
+    conn: Conn, tenant_id: TenantId, conversation_id: UUID, *, owner: str
+) -> TenantId:
+    """The tenant that the row itself names, for the detector. Raises NotFound unless the owner has the conversation."""
     cursor = await conn.execute(
-        "SELECT tenant_id FROM conversations WHERE tenant_id = %s AND id = %s", (tenant_id, conversation_id)
+        "SELECT tenant_id FROM conversations WHERE tenant_id = %s AND id = %s AND owner = %s",
+        (tenant_id, conversation_id, owner),
     )
     row = await cursor.fetchone()
     if row is None:
         raise NotFound(
-            f"There is no conversation {conversation_id}.", remedy="Leave conversation_id out to begin one."
+            f"There is no conversation {conversation_id} of yours.",
+            remedy="Leave conversation_id out to begin one.",
         )
     return TenantId(row["tenant_id"])
 
 
-async def add_exchange(
-    conn: Conn,
-    tenant_id: TenantId,
-    conversation_id: UUID,
-    *,
-    question: str,
-    answer: str,
-    kind: Kind,
-    passages: Sequence[Passage],
-) -> None:
-    """Keeps a question with its answer and the passages that the answer could cite."""
-    sources = Jsonb([str(passage.passage_id) for passage in passages])
-    await conn.execute(
-        "INSERT INTO messages (tenant_id, conversation_id, role, content) VALUES (%s, %s, 'user', %s)",
-        (tenant_id, conversation_id, question),
+async def turns_of(conn: Conn, tenant_id: TenantId, conversation_id: UUID) -> tuple[Turn, ...]:
+    """The newest turns, oldest first."""
+    cursor = await conn.execute(TURNS, (tenant_id, conversation_id, 2 * LONGEST_TURNS))
+    rows = list(reversed(await cursor.fetchall()))
+    return tuple(
+        Turn(question=asked["content"], answer=answered["content"])
+        for asked, answered in pairwise(rows)
+        if (asked["role"], answered["role"]) == ("user", "assistant")
     )
+
+
+async def add_exchange(conn: Conn, tenant_id: TenantId, conversation_id: UUID, exchange: Exchange) -> None:
+    """Keeps a question with its answer."""
     await conn.execute(
-        "INSERT INTO messages (tenant_id, conversation_id, role, content, kind, sources)"
-        " VALUES (%s, %s, 'assistant', %s, %s, %s)",
-        (tenant_id, conversation_id, answer, kind, sources),
+        EXCHANGE,
+        {
+            "tenant_id": tenant_id,
+            "conversation_id": conversation_id,
+            "question": exchange.question,
+            "answer": exchange.answer,
+            "kind": exchange.kind,
+            "sources": Jsonb(list(exchange.sources)),
+            "prompt_tokens": exchange.usage.prompt_tokens,
+            "completion_tokens": exchange.usage.completion_tokens,
+        },
     )
+
+
+async def conversations_of(conn: Conn, tenant_id: TenantId, *, owner: str) -> list[Listed]:
+    """The owner's conversations, the newest first, LISTED at most."""
+    cursor = await conn.execute(CONVERSATIONS, {"tenant_id": tenant_id, "owner": owner, "limit": LISTED})
+    return [
+        Listed(conversation_id=row["id"], created_at=row["created_at"], question=row["question"])
+        for row in await cursor.fetchall()
+    ]
+
+
+async def messages_of(conn: Conn, tenant_id: TenantId, conversation_id: UUID) -> list[dict[str, Any]]:
+    """The messages in their order: role, content, kind, created_at, sources. SHOWN_MESSAGES at most."""
+    cursor = await conn.execute(
+        MESSAGES,
+        {"tenant_id": tenant_id, "conversation_id": conversation_id, "limit": SHOWN_MESSAGES},
+    )
+    return await cursor.fetchall()
+
+
+async def delete_conversations(
+    conn: Conn, tenant_id: TenantId, *, owner: str, conversation_id: UUID | None = None
+) -> int:
+    """Deletes one of the owner's conversations, or all: how many there were. Messages go with them."""
+    cursor = await conn.execute(
+        "DELETE FROM conversations WHERE tenant_id = %s AND owner = %s AND (%s::uuid IS NULL OR id = %s::uuid)",
+        (tenant_id, owner, conversation_id, conversation_id),
+    )
+    return cursor.rowcount

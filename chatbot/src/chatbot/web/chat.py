@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -61,28 +62,18 @@ async def _events(outside: Outside, question: Question) -> AsyncGenerator[tuple[
 
 def _event(part: Part) -> tuple[str, dict[str, Any]]:
     match part:
-        case Sources(passages=passages):
-            # No scores: they would tell of documents that are not shown.
-            return "sources", {
-                "sources": [
-                    {
-                        "number": number,
-                        "id": str(passage.passage_id),
-                        "document_id": str(passage.document_id),
-                        "title": passage.title,
-                        "heading": passage.heading,
-                        "text": passage.text,
-                    }
-                    for number, passage in enumerate(passages, start=1)
-                ]
-            }
+        case Sources(shown=shown):
+            return "sources", {"sources": shown}
         case Token(text=text):
             return "token", {"text": text}
         case Broken(reason=reason):
             return "error", {"title": "The answer is incomplete", "detail": reason, "remedy": "Ask again."}
-        case Done(kind=kind, provider=provider, conversation_id=conversation_id):
+        case Done():
             return "done", {
-                "kind": kind,
-                "provider": provider,
-                "conversation_id": str(conversation_id) if conversation_id else None,
+                "kind": part.kind,
+                "provider": part.provider,
+                "model": part.model,
+                "usage": asdict(part.usage),
+                "cached": part.cached,
+                "conversation_id": str(part.conversation_id) if part.conversation_id else None,
             }
