@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from responder.core.effect import Effect, Statement
 from responder.core.runbook import Action, Kind, Placeholder
 from responder.runbooks import http_requests, placeholders, sql_blocks
 from responder.runbooks.effects import judge
+from responder.runbooks.effects.command_lines import logical_lines
 from responder.runbooks.effects.promql import parses
 from responder.runbooks.effects.shell import log_read
 
@@ -128,7 +130,24 @@ def _statements(kind: Kind, text: str, line: int) -> list[Statement]:
             parts = _commands(text, line)
         case _:
             return []
-    return [judge(kind, part, at) for part, at in parts]
+    judged = [judge(kind, part, at) for part, at in parts[:STATEMENTS_LIMIT]]
+    if len(parts) > STATEMENTS_LIMIT:
+        judged.append(_too_many(parts[STATEMENTS_LIMIT:]))
+    return judged
+
+
+# A block with more statements than this is a script, for people to read.
+STATEMENTS_LIMIT = 100
+
+
+def _too_many(parts: list[tuple[str, int]]) -> Statement:
+    return Statement(
+        text=parts[0][0],
+        line=parts[0][1],
+        effect=Effect.UNKNOWN,
+        bounded=False,
+        reason=f"{len(parts)} statements more than the {STATEMENTS_LIMIT} that are judged",
+    )
 
 
 def _queries(text: str, line: int) -> list[tuple[str, int]]:
@@ -165,55 +184,48 @@ def _blocks(text: str, line: int) -> list[tuple[str, int]]:
     return [("\n".join(rows), at) for rows, at in blocks if rows]
 
 
+_SQL_PIECE = re.compile(
+    r"--[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^']|'')*(?:'|\Z)|\"[^\"]*(?:\"|\Z)|(?P<tag>\$(?:[A-Za-z_]\w*)?\$).*?(?:(?P=tag)|\Z)|;",
+    re.DOTALL,
+)
+
+
 def _sql(text: str, line: int) -> list[tuple[str, int]]:
-    """Statements apart by semicolons outside of quotes and comments; comments alone are none."""
-    statements: list[tuple[str, int]] = []
-    quote, start, begun = "", 0, 0
-    position = 0
-    while position < len(text):
-        char = text[position]
-        if quote:
-            quote = "" if char == quote else quote
-        elif text.startswith("--", position):
-            newline = text.find("\n", position)
-            position = len(text) if newline < 0 else newline
-            continue
-        elif char in "'\"":
-            quote = char
-        elif char == ";":
-            statements.append((text[start : position + 1], start))
-            start = position + 1
-        position += 1
-    statements.append((text[start:], start))
+    """Statements apart by semicolons outside of quotes, dollar quotes and comments; comments alone are none."""
+    ends = [piece.end() for piece in _SQL_PIECE.finditer(text) if piece[0] == ";"]
     found: list[tuple[str, int]] = []
-    for part, offset in statements:
-        bare = "\n".join(row for row in part.splitlines() if not row.lstrip().startswith("--")).strip()
-        if bare.strip("; \n"):
-            begun = offset + (len(part) - len(part.lstrip()))
+    for start, end in itertools.pairwise([0, *ends, len(text)]):
+        part = text[start:end]
+        if _SQL_COMMENT.sub("", part).strip("; \n\t\r"):
+            begun = start + (len(part) - len(part.lstrip()))
             found.append((part.strip(), line + text.count("\n", 0, begun)))
     return found
 
 
+_SQL_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+
+
+def _open(command: str) -> str:
+    return command.rstrip("\\").rstrip()
+
+
 def _commands(text: str, line: int) -> list[tuple[str, int]]:
-    """A command a line; a backslash at the end goes on. Where there are prompts, only they are commands, the rest is output."""
-    rows = list(enumerate(text.splitlines(), start=line))
-    prompted = any(_PROMPTED.match(row) for _, row in rows)
+    """The commands of a block. Where there are prompts, only they are commands, the rest is output."""
+    rows = text.splitlines()
+    if not any(_PROMPTED.match(row) for row in rows):
+        return logical_lines(text, line)
     commands: list[tuple[str, int]] = []
     going_on = False
-    for number, row in rows:
+    for number, row in enumerate(rows, start=line):
         bare = row.strip()
         if going_on:
-            commands[-1] = (f"{commands[-1][0]}\n{bare}", commands[-1][1])
-        elif not bare or (bare.startswith("#") and not prompted):
-            continue
-        elif prompted:
-            if not _PROMPTED.match(row):
-                continue
+            commands[-1] = (f"{_open(commands[-1][0])} {bare.removeprefix('> ')}", commands[-1][1])
+        elif _PROMPTED.match(row):
             commands.append((_PROMPTED.sub("", row).strip(), number))
         else:
-            commands.append((bare, number))
+            continue
         going_on = bare.endswith("\\")
-    return [(re.sub(r"\\\n", " ", command), number) for command, number in commands]
+    return [(_open(command), number) for command, number in commands]
 
 
 def sniffed(text: str) -> Kind:

@@ -16,9 +16,33 @@ _PART = re.compile(r"(\d+)(ms|s|m|h|d|w|y)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 
 
+# The parser's stack is the program's: what is nested deeper, or longer, is no query that a person wrote.
+LONGEST = 10_000
+DEEPEST = 50
+
+
+def _parse(text: str) -> object:
+    """The expression. Raises ValueError for what is none."""
+    if (
+        len(text) > LONGEST
+        or max(text.count(sign) for sign in "([{-+") > 40 * DEEPEST
+        or _depth(text) > DEEPEST
+    ):
+        raise ValueError("too long or too deeply nested")
+    return promql_parser.parse(text)
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for sign in re.findall(r"[()\[\]{}]", text):
+        depth += 1 if sign in "([{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
 def promql(text: str, line: int) -> Statement:
     try:
-        promql_parser.parse(text)
+        _parse(text)
     except ValueError as error:
         reason = f"does not parse as PromQL: {str(error).splitlines()[0][:120]}"
         return Statement(text=text, line=line, effect=Effect.UNKNOWN, bounded=False, reason=reason)
@@ -35,7 +59,7 @@ def _length(written: str) -> timedelta:
 
 def parses(text: str) -> bool:
     try:
-        promql_parser.parse(text)
+        _parse(text)
     except ValueError:
         return False
     return True
@@ -60,6 +84,6 @@ def measures_quantile(text: str) -> float | None:
 
 def _parsed(text: str) -> object:
     try:
-        return promql_parser.parse(text)
+        return _parse(text)
     except ValueError:
         return None

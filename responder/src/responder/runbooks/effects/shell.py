@@ -8,53 +8,79 @@ from collections.abc import Sequence
 
 from responder.core.effect import Effect, Statement
 from responder.core.runbook import LogRead
-from responder.runbooks.effects.commands import Judged, judge_command, unknown
+from responder.runbooks.effects import network
+from responder.runbooks.effects.command_lines import Command, commands, substitutions, take_apart
+from responder.runbooks.effects.commands import judge_command
+from responder.runbooks.effects.verdict import Judged, scratch, unknown
 
-# What makes a shell do more than run the words of one pipeline: never judged, so never a read.
-_HIDDEN = re.compile(r"\$\(|`|<\(|>\(|<<")
-_OPERATORS = frozenset({";", "&", "&&", "||", ">", ">>", "<", ">&", "&>", ">|", "(", ")", "|&"})
-_KEYWORDS = frozenset(
-    {"for", "while", "until", "if", "then", "else", "fi", "do", "done", "case", "esac", "function", "{", "}"}
-)
-_HARMLESS = re.compile(r"\s*(?:[12&]?>\s*/dev/null|2>&1)(?=\s|$)")
+_KEYWORDS = frozenset({
+    "for", "while", "until", "if", "then", "else", "elif", "fi", "do", "done", "case", "esac", "function", "{", "}", "!",
+    "[[", "[",
+    "select", "in",
+})  # fmt: skip
+_PIPES = frozenset({"|", "|&"})
+# What makes a line more than commands in a row: left behind, in a shell of its own, or a case.
+_MORE = frozenset({"&", "(", ")", ";;"})
+# A placeholder such as <pod-name>: its value becomes a word, never a redirection. `<in>out` is none.
+_IN_ANGLES = re.compile(r"<([A-Za-z](?:[\w.:/-]|\s(?=[\w.:/-])){0,40})>(?!\w)")
+# A longer line is a script, for people to read.
+LONGEST = 4_000
 
 
 def shell(text: str, line: int) -> Statement:
-    """One command line. A pipeline is a read when every part of it is; anything chained or substituted is unknown."""
-    if _HIDDEN.search(text):
-        return _statement(text, line, unknown("substitutions and here-documents are not followed"))
+    """One command line. It is a read when every command in it is; anything substituted or unknown makes it unknown."""
+    if len(text) > LONGEST:
+        return _statement(text, line, unknown("too long to be judged: a script is for people to read"))
     try:
-        words = _words(_HARMLESS.sub("", text))
+        words = take_apart(_IN_ANGLES.sub(r"\1", text))
     except ValueError as error:
         return _statement(text, line, unknown(f"does not read as a command: {error}"))
-    chained = next((word for word in words if word in _OPERATORS), None)
-    if chained:
-        return _statement(text, line, _worst(words, chained))
-    if words and words[0] in _KEYWORDS:
-        return _statement(text, line, unknown(f"'{words[0]}' is a program of the shell: judged by a person"))
-    parts = _split(words)
-    judged = [judge_command(part) for part in parts]
-    worst = next((verdict for verdict in judged if verdict.effect is not Effect.READ), None)
-    if worst:
-        return _statement(text, line, worst)
+    parts = commands(words)
+    judged = [_judge(part) for part in parts]
+    changing = next((verdict for verdict in judged if verdict.effect is Effect.MUTATE), None)
+    if hidden := substitutions(text):
+        inner = (shell(piece, line) for piece in hidden)
+        worst = next((s for s in inner if s.effect is Effect.MUTATE), None)
+        reason = "substitutions and here-documents are not followed"
+        found = changing or (scratch(worst.reason) if worst else unknown(reason))
+        return _statement(text, line, found)
+    if changing or not judged:
+        return _statement(text, line, changing or unknown("an empty command"))
+    placed = next((verdict for verdict in judged if verdict.effect is not Effect.READ), None)
+    joint = next((word.text for word in words if word.operator and word.text in _MORE), None)
+    if placed or joint:
+        return _statement(text, line, placed or unknown(f"'{joint}' makes it more than commands in a row"))
     unbounded = next((verdict for verdict in judged if not verdict.bounded), None)
     if unbounded is None:
         return _statement(text, line, judged[0])
     return _statement(text, line, unbounded, rewrite=_rewrite(parts, judged))
 
 
-def _worst(words: Sequence[str], operator: str) -> Judged:
-    """Of commands that are chained, one that changes things is told; otherwise nothing is concluded."""
-    parts: list[list[str]] = [[]]
-    for word in words:
-        if word in _OPERATORS or word == "|":
-            parts.append([])
-        else:
-            parts[-1].append(word)
-    changing = next(
-        (j for part in parts if part and (j := judge_command(part)).effect is Effect.MUTATE), None
+def _judge(part: Command) -> Judged:
+    """One command with its redirections: one that writes a file changes things, however well the command reads."""
+    words = list(part.words)
+    while words and words[0] in _KEYWORDS:
+        words.pop(0)
+    closed = any(r.operator == "<" and r.target == "/dev/null" for r in part.redirections)
+    fed = closed or part.joint in _PIPES
+    handshake = network.s_client(words) if fed else None
+    judged = handshake or (
+        judge_command(words) if words else unknown("a program of the shell: judged by a person")
     )
-    return changing or unknown(f"'{operator}' chains or redirects: judged by a person")
+    if judged.effect is Effect.MUTATE:
+        return judged
+    for redirection in part.redirections:
+        if redirection.operator in {"<<", "<<-", "<>"}:
+            return unknown("substitutions and here-documents are not followed")
+        if ">" in redirection.operator and not _is_harmless(redirection.target):
+            return scratch(f"writes the file {redirection.target[:60] or '?'}")
+    if len(words) < len(part.words):
+        return unknown(f"'{part.words[0]}' is a program of the shell: judged by a person")
+    return judged
+
+
+def _is_harmless(target: str) -> bool:
+    return target in {"/dev/null", "/dev/stderr", "/dev/stdout", "1", "2", "-"}
 
 
 def _statement(text: str, line: int, judged: Judged, rewrite: str | None = None) -> Statement:
@@ -69,42 +95,27 @@ def _statement(text: str, line: int, judged: Judged, rewrite: str | None = None)
     )
 
 
-def _rewrite(parts: Sequence[Sequence[str]], judged: Sequence[Judged]) -> str | None:
-    """The pipeline with each endless part in its bounded form, or None where one has none."""
-    bounded: list[Sequence[str]] = []
+def _rewrite(parts: Sequence[Command], judged: Sequence[Judged]) -> str | None:
+    """The line with each endless command in its bounded form, or None where one has none."""
+    written = ""
     for part, verdict in zip(parts, judged, strict=True):
-        words = part if verdict.bounded else verdict.rewrite
+        words = part.words if verdict.bounded else verdict.rewrite
         if words is None:
             return None
-        bounded.append(words)
-    return " | ".join(shlex.join(part) for part in bounded)
-
-
-def _words(text: str) -> list[str]:
-    lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
-    lexer.whitespace_split = True
-    lexer.commenters = "#"
-    return list(lexer)
-
-
-def _split(words: Sequence[str]) -> list[list[str]]:
-    parts: list[list[str]] = [[]]
-    for word in words:
-        if word == "|":
-            parts.append([])
-        else:
-            parts[-1].append(word)
-    return parts
+        joint = {"": "", "\n": "; ", ";": "; "}.get(part.joint, f" {part.joint} ")
+        written += joint + shlex.join(words)
+    return written
 
 
 def log_read(text: str) -> LogRead | None:
-    """The log file that a judged command reads, if it is `tail [-n N] FILE [| grep PATTERN]` or `grep PATTERN FILE`."""
+    """The log file that a judged command reads, if it is `tail [-n N] FILE [| grep PATTERN]`."""
     try:
-        parts = _split(_words(text))
+        parts = commands(take_apart(text))
     except ValueError:
         return None
-    if parts[0][:1] == ["tail"]:
-        return _tail_read(parts)
+    plain = all(part.joint in {"", "|"} and not part.redirections for part in parts)
+    if plain and parts and parts[0].words[:1] == ("tail",):
+        return _tail_read([part.words for part in parts])
     return None
 
 
@@ -127,18 +138,20 @@ def _tail_read(parts: Sequence[Sequence[str]]) -> LogRead | None:
     return LogRead(path=files[0], pattern=pattern, lines=lines) if len(files) == 1 else None
 
 
+_PLAIN = frozenset({"-s", "-S", "-sS", "-f", "-fsS", "-i", "-v", "-L", "--silent", "--fail"})
+
+
 def plain_get(text: str) -> str | None:
     """The address of a `curl` that is nothing but a GET, or None: that needs no shell either."""
     try:
-        words = _words(text)
+        parts = commands(take_apart(text))
     except ValueError:
         return None
+    if len(parts) != 1 or parts[0].redirections:
+        return None
+    words = parts[0].words
     addresses = [w for w in words[1:] if not w.startswith("-")]
     flags = {w for w in words[1:] if w.startswith("-")}
-    if (
-        words[:1] != ["curl"]
-        or len(addresses) != 1
-        or not flags <= {"-s", "-S", "-sS", "-f", "-fsS", "-i", "-v", "-L", "--silent", "--fail"}
-    ):
+    if words[:1] != ("curl",) or len(addresses) != 1 or not flags <= _PLAIN:
         return None
     return addresses[0]
