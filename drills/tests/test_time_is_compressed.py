@@ -34,16 +34,18 @@ def test_the_rules_keep_everything_but_their_times() -> None:
     text = (ROOT / "rules" / "bitb-chatbot.rules.yml").read_text()
     scaled = timescale.rules(text, 30)
     before, after = yaml.safe_load(text), yaml.safe_load(scaled)
-    times = re.compile(r"\[\w+\]")
+    times = re.compile(r"\[\w+\]|offset \w+|, \d+\)")
     for old_group, new_group in zip(before["groups"], after["groups"], strict=True):
         for old, new in zip(old_group["rules"], new_group["rules"], strict=True):
             assert times.sub("[]", old["expr"]) == times.sub("[]", new["expr"])
+            assert len(times.findall(old["expr"])) == len(times.findall(new["expr"]))
             assert old.get("labels") == new.get("labels")
             if "for" in old:
                 assert new["for"] == timescale.shorter(old["for"], 30)
                 assert new["keep_firing_for"] == timescale.shorter(old["keep_firing_for"], 30)
     assert "[10s]" in scaled
     assert "[5m]" not in scaled
+    assert "predict_linear(server:pg_connections_taken:ratio[30s], 30) > 1" in scaled
 
 
 def test_subqueries_and_offsets_shrink_too() -> None:

@@ -13,7 +13,8 @@ from drills import timescale
 from drills.errors import DrillError
 from drills.ports import HOST, Ports
 
-HEALTH_PARTS = ("database", "redis", "groq", "queue")
+# The service as a whole, and its parts.
+HEALTH_PATHS = ("", "/database", "/redis", "/groq", "/queue")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ def prometheus(plan: Plan) -> Path:
         "bitb-responder-worker": ports.responder_worker,
         "postgres": ports.postgres_exporter,
     }
-    health = [f"http://{HOST}:{ports.chatbot}/api/health/{part}" for part in HEALTH_PARTS]
+    health = [f"http://{HOST}:{ports.chatbot}/api/health{path}" for path in HEALTH_PATHS]
     body = {
         "global": {
             "scrape_interval": plan.interval,
@@ -83,6 +84,11 @@ def prometheus(plan: Plan) -> Path:
                 "relabel_configs": [
                     {"source_labels": ["__address__"], "target_label": "__param_target"},
                     {"source_labels": ["__param_target"], "target_label": "instance"},
+                    {
+                        "source_labels": ["__param_target"],
+                        "regex": ".*/api/health/?(.*)",
+                        "target_label": "part",
+                    },
                     {"target_label": "__address__", "replacement": f"{HOST}:{ports.blackbox}"},
                 ],
             },

@@ -129,7 +129,7 @@ async def _follow(
 
 
 async def _act(stack: Stack, person: Person, incident: str) -> None:
-    page = await person.read_page(stack.sink, seconds=FIRE_SECONDS)
+    page = await person.read_page(stack.sink, incident, seconds=FIRE_SECONDS)
     await person.acknowledge(page)
     await person.apply_remedy(incident, seconds=FIRE_SECONDS)
 

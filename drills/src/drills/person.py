@@ -25,13 +25,14 @@ class Person:
         self._name = name
         self._headers = {"Authorization": f"Bearer {token}"}
 
-    async def read_page(self, sink: Sink, *, seconds: float) -> Mapping[str, Any]:
-        """The first page to this person. Raises NotReady when none comes in time."""
+    async def read_page(self, sink: Sink, incident: str, *, seconds: float) -> Mapping[str, Any]:
+        """The first page to this person that is about `incident`. Raises NotReady when none comes in time."""
         try:
             async with asyncio.timeout(seconds):
                 while True:
                     for delivery in sink.deliveries:
-                        if delivery["channel"] == "webhook" and delivery["to"] == self._name:
+                        mine = delivery["channel"] == "webhook" and delivery["to"] == self._name
+                        if mine and delivery["body"]["incident"] == incident:
                             return delivery["body"]
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError as error:

@@ -160,7 +160,7 @@ class Stack:
                     self._start_valkey(supervisor),
                     self._serve_helpers(stack),
                 )
-                self._say("starting Prometheus and Alertmanager, preparing both databases")
+                self._say("starting Alertmanager and the exporters, preparing both databases")
                 await asyncio.gather(
                     self._start_monitoring(supervisor, found),
                     self._prepare_chatbot(),
@@ -168,7 +168,9 @@ class Stack:
                 )
                 self._say("starting the chatbot and the responder")
                 await asyncio.gather(self._start_chatbot(supervisor), self._start_responder(supervisor))
-                await self._make_tenants()
+                # Last: it would tell of a service that is not there yet.
+                self._say("starting Prometheus, making the tenants")
+                await asyncio.gather(self._start_prometheus(supervisor, found), self._make_tenants())
                 traffic = Traffic(url=self.url(self.plan.ports.chatbot), keys=self.tenant_keys)
                 asking = asyncio.create_task(traffic.run())
                 try:
@@ -228,14 +230,8 @@ class Stack:
 
     async def _start_monitoring(self, supervisor: Supervisor, found: Mapping[str, str]) -> None:
         plan, ports = self.plan, self.plan.ports
-        prometheus = configs.prometheus(plan)
         alertmanager = configs.alertmanager(plan, token=self.secrets.alertmanager)
         await asyncio.gather(
-            self._start_http(
-                supervisor, "prometheus", ports.prometheus, "/-/ready",
-                [found["prometheus"], f"--config.file={prometheus}", f"--storage.tsdb.path={prometheus.parent / 'data'}",
-                 "--rules.alert.resend-delay=1s", _listen(ports.prometheus), "--log.level=warn"],
-            ),
             self._start_http(
                 supervisor, "alertmanager", ports.alertmanager, "/-/ready",
                 [found["prometheus-alertmanager"], f"--config.file={alertmanager}", "--cluster.listen-address=",
@@ -245,10 +241,20 @@ class Stack:
             self._start_http(
                 supervisor, "blackbox", ports.blackbox, "/metrics",
                 [found["prometheus-blackbox-exporter"], f"--config.file={configs.blackbox(plan)}", _listen(ports.blackbox),
-                 "--log.level=warn"],
+                 # What it keeps of Prometheus's own limit; its half a second is all there is in compressed time.
+                 "--timeout-offset=0.1", "--log.level=warn"],
             ),
         )  # fmt: skip
         self._postgres_exporter = found["prometheus-postgres-exporter"]
+
+    async def _start_prometheus(self, supervisor: Supervisor, found: Mapping[str, str]) -> None:
+        port = self.plan.ports.prometheus
+        config = configs.prometheus(self.plan)
+        await self._start_http(
+            supervisor, "prometheus", port, "/-/ready",
+            [found["prometheus"], f"--config.file={config}", f"--storage.tsdb.path={config.parent / 'data'}",
+             "--rules.alert.resend-delay=1s", _listen(port), "--log.level=warn"],
+        )  # fmt: skip
 
     async def _start_http(
         self,

@@ -30,13 +30,21 @@ def shorter(duration: str, scale: float) -> str:
 
 
 def promql(text: str, scale: float) -> str:
-    """Ranges, subqueries and offsets of expressions."""
+    """Ranges, subqueries, offsets, and how far predictions look ahead."""
 
     def ranged(found: re.Match[str]) -> str:
         return re.sub(_DURATION, lambda d: shorter(d[0], scale), found[0])
 
     text = re.sub(rf"\[\s*{_DURATION}(?:\s*:\s*(?:{_DURATION})?)?\s*\]", ranged, text)
-    return re.sub(rf"\boffset\s+{_DURATION}", ranged, text)
+    text = re.sub(rf"\boffset\s+{_DURATION}", ranged, text)
+    return re.sub(
+        r"(predict_linear\([^()]*,\s*)(\d+)(?=\))", lambda ahead: ahead[1] + _ahead(ahead[2], scale), text
+    )
+
+
+def _ahead(seconds: str, scale: float) -> str:
+    """How far a prediction looks ahead, in seconds."""
+    return f"{int(seconds) / scale:g}"
 
 
 def rules(text: str, scale: float) -> str:
