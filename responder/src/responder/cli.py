@@ -12,13 +12,14 @@ from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from responder.bootstrap import outside
 from responder.config import Settings, colour_wanted, database_url, load_settings
 from responder.config.policies import load_policies
 from responder.core.defect import Defect
 from responder.core.incident import parse_incident_name
-from responder.errors import ResponderError
+from responder.errors import ConfigError, ResponderError
 from responder.integrations.links import Purpose, Signer
 from responder.integrations.prometheus import Prometheus
 from responder.integrations.session import new_session
@@ -170,6 +171,9 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 async def _ask(subject: Subject, url: str) -> tuple[Sequence[Defect], tuple[str, ...]]:
+    address = urlsplit(url)
+    if address.scheme not in {"http", "https"} or not address.hostname:
+        raise ConfigError(f"'{url}' is no address of a Prometheus. Give one such as http://127.0.0.1:9090.")
     async with new_session() as session:
         return await ask_prometheus(subject, Prometheus(session, url.rstrip("/")))
 
