@@ -150,15 +150,15 @@ class Wire:
 
     def __init__(self, url: str) -> None:
         self._at = urlsplit(url)
-        self._port = free_port()
+        self.port = free_port()
         self._carrying: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self.url = urlunsplit(
-            self._at._replace(netloc=self._at.netloc.replace(f":{self._at.port}", f":{self._port}"))
+            self._at._replace(netloc=self._at.netloc.replace(f":{self._at.port}", f":{self.port}"))
         )
 
     async def mend(self) -> None:
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
 
     async def cut(self) -> None:
         if self._server is None:
@@ -167,6 +167,7 @@ class Wire:
         for task in self._carrying:
             task.cancel()
         await asyncio.gather(*self._carrying, return_exceptions=True)
+        await asyncio.sleep(0)  # the transports close at the loop's next turn
         await self._server.wait_closed()
         self._server = None
 
@@ -279,7 +280,8 @@ def settings_for(app_url: str, redis_url: str, **changes: Any) -> Settings:
         database_url=app_url, redis_url=redis_url, host="127.0.0.1", port=1, worker_metrics_port=1,
         admin_token=ADMIN_TOKEN, signing_keys=SIGNING_KEYS, public_url="http://chatbot.test", log_dir=None,
         log_level="INFO", flags_file=None, pool_size=2, top_k=6,
-        max_tokens=100, drain_seconds=1, rerank_url=None, security_webhook=None, providers=(),
+        max_tokens=100, drain_seconds=1, rerank_url=None, security_webhook=None, providers=(), limits={},
+        answers_at_once=1000,
     )  # fmt: skip
     return replace(settings, **changes)
 

@@ -21,12 +21,14 @@ from chatbot.integrations.orders import StandingOrders
 from chatbot.integrations.orders_redis import SharedOrders
 from chatbot.integrations.passwords import Passwords
 from chatbot.integrations.queue import JobQueue
+from chatbot.integrations.rate_limits import SharedCounts
 from chatbot.integrations.redis import RedisProbe, new_client
 from chatbot.integrations.reranker import Reranker
 from chatbot.integrations.security_hook import SecurityHook
 from chatbot.integrations.session import new_session
 from chatbot.integrations.tokens import TokenSigner
-from chatbot.stages.ports import Alarm, Clocks, Hook, Outside, Provider
+from chatbot.stages.admit import Places
+from chatbot.stages.ports import Alarm, Clocks, Counting, Hook, Outside, Provider
 from chatbot.store.db import Database
 
 CLOCKS = Clocks(monotonic=time.monotonic, wall=time.time)
@@ -46,6 +48,7 @@ async def outside(settings: Settings, *, clocks: Clocks = CLOCKS) -> AsyncGenera
     # A client for each purpose: a cancelled request of one kind must not disturb the connections of the other.
     clients = [new_client(settings.redis_url) for _ in range(4)]
     for_probe, for_jobs, for_answers, for_orders = clients
+    counts = SharedCounts(settings.redis_url)
     try:
         async with (
             new_session() as session,
@@ -64,6 +67,12 @@ async def outside(settings: Settings, *, clocks: Clocks = CLOCKS) -> AsyncGenera
                 orders=StandingOrders(flags, settings.flags_file),
                 shared_orders=SharedOrders(for_orders),
                 trusted_proxies=settings.trusted_proxies,
+                counting=Counting(settings.limits, counts),
+                places=Places(
+                    places=settings.answers_at_once,
+                    waiting=settings.answers_waiting,
+                    longest=settings.answers_wait_seconds,
+                ),
                 redis=RedisProbe(for_probe),
                 jobs=JobQueue(for_jobs),
                 clocks=clocks,
@@ -84,6 +93,7 @@ async def outside(settings: Settings, *, clocks: Clocks = CLOCKS) -> AsyncGenera
     finally:
         for client in clients:
             await client.aclose()
+        await counts.aclose()
 
 
 def _answer_settings(settings: Settings) -> AnswerSettings:

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from chatbot.core.client_address import Network, TrustedProxies
+from chatbot.core.limits import Limits, parse_limits
 from chatbot.errors import ConfigError
 
 TOKEN_LENGTH = 16
@@ -65,6 +66,10 @@ class Settings:
     security_webhook: WebhookSettings | None
     providers: tuple[ProviderSettings, ...]
     trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)
+    limits: Limits = field(default_factory=lambda: parse_limits(""))
+    answers_at_once: int = 256
+    answers_waiting: int = 256
+    answers_wait_seconds: int = 10
 
     def __repr__(self) -> str:
         return f"Settings(host={self.host!r}, port={self.port}, providers={self.providers!r}, ...)"
@@ -145,6 +150,10 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         security_webhook=_security_webhook(reader, environ),
         providers=_providers(reader, environ),
         trusted_proxies=TrustedProxies(reader.networks("CHATBOT_TRUSTED_PROXIES")),
+        limits=reader.limits("CHATBOT_LIMITS"),
+        answers_at_once=reader.number("CHATBOT_ANSWERS_AT_ONCE", default=256, most=100_000),
+        answers_waiting=reader.number("CHATBOT_ANSWERS_WAITING", default=256, most=100_000),
+        answers_wait_seconds=reader.number("CHATBOT_ANSWERS_WAIT_SECONDS", default=10, most=300),
     )
     if reader.faults:
         raise ConfigError("\n".join(reader.faults))
@@ -246,6 +255,13 @@ class _Reader:
                     f"{name} names '{raw}'; give networks such as 10.0.0.0/8 or 192.0.2.7, apart by commas."
                 )
         return tuple(found)
+
+    def limits(self, name: str) -> Limits:
+        try:
+            return parse_limits(self._environ.get(name) or "")
+        except ConfigError as error:
+            self.faults.append(str(error))
+            return {}
 
     def level(self, name: str, *, default: str) -> str:
         raw = (self._environ.get(name) or default).upper()

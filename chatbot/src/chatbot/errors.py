@@ -10,6 +10,9 @@
     ├── QuotaReached           no more documents, bytes or members for this tenant
     ├── BudgetSpent            the tenant's tokens or requests of the day are used up      (try again)
     ├── Blocked                the address is blocked for a time
+    ├── RateLimited            asked more often than the limit allows                    (try again)
+    ├── Overloaded             every place to be answered in, or to wait for one, is taken (try again)
+    ├── ClientLeft             nobody waits for the answer any more
     ├── NotFound               no such tenant, conversation, flag
     ├── BadRequest             a body or file that cannot be understood
     ├── BodyTooLarge           a body above the limit
@@ -101,6 +104,38 @@ class Blocked(ChatbotError):
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class RateLimited(ChatbotError):
+    """Asked more often than the limit allows: `amount` in `seconds`. `retry_after` is in seconds."""
+
+    permanent = False
+    remedy = "Try again after the seconds in Retry-After, and ask more slowly."
+
+    def __init__(self, message: str, *, policy: str, amount: int, seconds: int, retry_after: int) -> None:
+        super().__init__(message)
+        self.policy = policy
+        self.amount = amount
+        self.seconds = seconds
+        self.retry_after = retry_after
+
+
+class Overloaded(ChatbotError):
+    """Every place to be answered in, or to wait for one, is taken. `retry_after` is in seconds."""
+
+    permanent = False
+    remedy = "Try again after the seconds in Retry-After."
+    retry_after = 5
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ClientLeft(ChatbotError):
+    """Nobody waits for the answer any more."""
+
+    remedy = "Nothing was done; ask again."
 
 
 class NotFound(ChatbotError):

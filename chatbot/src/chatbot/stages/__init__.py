@@ -1,6 +1,8 @@
 """Verbs, in the order a question flows:
 
     authenticate   credential → caller
+    limit          who asks → how often lately → let in or 429
+    admit          tenant → a place to be answered in, or 503
     spend          request → a part of the tenant's budget, set aside before the work and settled after it
     recollect      conversation → what an answer starts from: the tenant's settings
     retrieve       question → passages of that tenant, in one short transaction

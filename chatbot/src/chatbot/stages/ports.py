@@ -20,6 +20,7 @@ from chatbot.core.cached import CachedAnswer, Marks
 from chatbot.core.client_address import TrustedProxies
 from chatbot.core.flags import Flag
 from chatbot.core.known import KnownCallers
+from chatbot.core.limits import Detour, Limit, Limits, LocalCounts
 from chatbot.core.orders import Orders
 from chatbot.core.tenancy import TenantId
 from chatbot.core.throttle import Throttle
@@ -74,6 +75,14 @@ class Standing(Protocol):
     def forget(self, now: datetime) -> None: ...
 
     def look(self) -> None: ...
+
+
+class SharedCounting(Protocol):
+    """Counts of requests that all processes share."""
+
+    async def hit(self, limit: Limit, name: str) -> bool: ...
+
+    async def wait(self, limit: Limit, name: str) -> float: ...
 
 
 class SharedOrders(Protocol):
@@ -141,6 +150,25 @@ class Jobs(Protocol):
     async def send_canary(self, sent_at: float) -> None: ...
 
     async def state(self) -> JobCounts: ...
+
+
+class Counting:
+    """The counts of requests of one process, and where all processes count together."""
+
+    # While Redis is gone only one request in so many seconds learns it by waiting.
+    AROUND_REDIS_SECONDS = 2.0
+
+    def __init__(self, limits: Limits, shared: SharedCounting) -> None:
+        self.limits = limits
+        self.shared = shared
+        self.local = LocalCounts()
+        self.redis = Detour(self.AROUND_REDIS_SECONDS)
+
+
+class Admitting(Protocol):
+    """Places to be answered in."""
+
+    async def enter(self, tenant: str) -> Callable[[], None]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +248,8 @@ class Outside:
     orders: Standing
     shared_orders: SharedOrders
     trusted_proxies: TrustedProxies
+    counting: Counting
+    places: Admitting
     redis: Probe
     jobs: Jobs
     clocks: Clocks

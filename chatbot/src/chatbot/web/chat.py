@@ -16,11 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from chatbot.core.answers import Broken, Done, Part, Sources, Token
 from chatbot.core.caller import Right
 from chatbot.core.flags import MAINTENANCE
+from chatbot.core.limits import Route
 from chatbot.errors import Maintenance
 from chatbot.stages.answer import Question, prepare, stream
 from chatbot.stages.authenticate import authenticate
+from chatbot.stages.limit import limit, whom
 from chatbot.stages.ports import Outside
 from chatbot.web.event_stream import EventStream
+from chatbot.web.places import take_place
 from chatbot.web.state import Shown, client_ip, drain_of, outside_of
 
 LONGEST_QUESTION = 4000
@@ -50,6 +53,8 @@ async def chat(request: Request, body: ChatBody, shown: Shown) -> Response:
     caller = await authenticate(outside, shown, ip=client_ip(request), claimed=body.tenant)
     caller.require(Right.ASK)
     structlog.contextvars.bind_contextvars(tenant_id=str(caller.tenant.tenant_id))
+    await limit(outside, Route.CHAT, whom(caller))
+    await take_place(request, caller.tenant.tenant_id)
     question = await prepare(outside, caller, body.message, conversation_id=body.conversation_id)
     return EventStream(_events(outside, question), drain_of(request))
 

@@ -50,7 +50,7 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._drain.stream() as cut:
             sending = asyncio.create_task(self._send(send))
-            leaving = asyncio.create_task(_left(receive))
+            leaving = asyncio.create_task(left(receive))
             cutting = asyncio.create_task(cut.wait())
             try:
                 await asyncio.wait({sending, leaving, cutting}, return_when=asyncio.FIRST_COMPLETED)
@@ -97,6 +97,7 @@ def _frame(name: str, data: dict[str, Any]) -> bytes:
     return b"event: " + name.encode() + b"\ndata: " + orjson.dumps(data) + b"\n\n"
 
 
-async def _left(receive: Receive) -> None:
+async def left(receive: Receive) -> None:
+    """Returns when the client has left. Only after the whole body was read."""
     while (await receive())["type"] != "http.disconnect":
         pass

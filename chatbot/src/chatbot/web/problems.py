@@ -18,14 +18,17 @@ from chatbot.errors import (
     BudgetSpent,
     CacheUnavailable,
     ChatbotError,
+    ClientLeft,
     Conflict,
     Draining,
     Forbidden,
     IllegalTransition,
     Maintenance,
     NotFound,
+    Overloaded,
     QueueUnavailable,
     QuotaReached,
+    RateLimited,
     RerankFailed,
     StoreUnavailable,
     TenantIsolationViolation,
@@ -43,11 +46,14 @@ _STATUS: tuple[tuple[type[ChatbotError], int, str], ...] = (
     (QuotaReached, 403, "Quota reached"),
     (BudgetSpent, 429, "Budget of the day spent"),
     (Blocked, 403, "Blocked"),
+    (RateLimited, 429, "Too many requests"),
     (NotFound, 404, "Not found"),
     (BadRequest, 400, "Not understood"),
     (BodyTooLarge, 413, "Too large"),
     (Conflict, 409, "Taken"),
     (IllegalTransition, 409, "Not possible now"),
+    (Overloaded, 503, "Too busy"),
+    (ClientLeft, 499, "Client left"),
     (Maintenance, 503, "Closed for maintenance"),
     (Draining, 503, "Stopping"),
     (StoreUnavailable, 503, "The database does not answer"),
@@ -85,7 +91,7 @@ def of_error(error: ChatbotError) -> Response:
     """The document of an error that is raised on purpose."""
     for kind, status, title in _STATUS:
         if isinstance(error, kind):
-            return problem(
+            answer = problem(
                 kind=_name(kind),
                 status=status,
                 title=title,
@@ -93,6 +99,11 @@ def of_error(error: ChatbotError) -> Response:
                 remedy=error.remedy,
                 retry_after=error.retry_after,
             )
+            if isinstance(error, RateLimited):
+                # The fields of draft-ietf-httpapi-ratelimit-headers.
+                answer.headers["RateLimit-Policy"] = f'"{error.policy}";q={error.amount};w={error.seconds}'
+                answer.headers["RateLimit"] = f'"{error.policy}";r=0;t={error.retry_after}'
+            return answer
     return of_fault()
 
 
