@@ -178,13 +178,18 @@ def _contradiction(place: Place) -> Iterator[Defect]:
 
 
 _RESTART = re.compile(r"\b(?:restart|reboot)\w*\b[^.\n]{0,60}\b(?:forc\w+|breaker)\b", re.IGNORECASE)
+# Words that speak against it.
+_WARNS = re.compile(
+    r"\b(?:not?|never|nothing|without|instead of|rather than|avoid|don't)\b[^.;]{0,30}\brestart|\brestart\w*\b[^.;]{0,12}\bwould\b",
+    re.IGNORECASE,
+)
 _SAVES = re.compile(r"\b(?:sav|captur|snapshot|dump|preserv|collect|export|record|keep)\w*", re.IGNORECASE)
 
 
 def _restarts(runbook: Runbook, entry: AlertEntry, group: RemediationGroup) -> Iterator[Defect]:
     whole = " ".join((group.label, *group.points))
     for point, line in zip(group.points, group.point_lines, strict=True):
-        if _RESTART.search(point) and not _SAVES.search(whole):
+        if _RESTART.search(point) and not _SAVES.search(whole) and not _WARNS.search(point):
             yield Defect(
                 rule="remedy/restart-evidence",
                 weight=Weight.WARNING,
