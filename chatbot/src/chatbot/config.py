@@ -54,7 +54,6 @@ class Settings:
     worker_metrics_port: int
     admin_token: str
     signing_keys: tuple[str, ...]
-    public_url: str
     log_dir: Path | None
     log_level: str
     flags_file: Path | None
@@ -138,7 +137,6 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         worker_metrics_port=reader.number("CHATBOT_WORKER_METRICS_PORT", default=8814, most=65535),
         admin_token=reader.secret("CHATBOT_ADMIN_TOKEN", least=TOKEN_LENGTH),
         signing_keys=reader.secrets("CHATBOT_SIGNING_KEYS", least=KEY_LENGTH),
-        public_url=public_url(environ),
         log_dir=log_dir,
         log_level=reader.level("CHATBOT_LOG_LEVEL", default="INFO"),
         flags_file=reader.path("CHATBOT_FLAGS_FILE") or (log_dir / "flags.json" if log_dir else None),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from chatbot.errors import BadRequest
 
 LONGEST_ORIGIN = 300
+_HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -23,7 +25,8 @@ def check_origin(text: str) -> str:
     except ValueError as error:  # UnicodeError is one
         raise _refusal(text) from error
     extra = parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc
-    if parts.scheme not in _DEFAULT_PORTS or not host or extra or "*" in text or len(text) > LONGEST_ORIGIN:
+    named = _HOST.fullmatch(host) and len(text) <= LONGEST_ORIGIN
+    if parts.scheme not in _DEFAULT_PORTS or extra or not named:
         raise _refusal(text)
     return f"{parts.scheme}://{host}" + (
         f":{port}" if port not in {None, _DEFAULT_PORTS[parts.scheme]} else ""

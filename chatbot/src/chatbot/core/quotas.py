@@ -39,6 +39,10 @@ class Limits:
         """The limit in force."""
         return self.values.get(quota, DEFAULTS[quota])
 
+    def all(self) -> dict[Quota, int]:
+        """Every limit in force."""
+        return {quota: self.of(quota) for quota in Quota}
+
     def check(self, quota: Quota, *, used: int, adding: int) -> None:
         """Raises QuotaReached unless `adding` more still fit."""
         if used + adding > self.of(quota):

@@ -20,12 +20,15 @@ from bullmq.types import WorkerOptions
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from chatbot.core.tenancy import TenantId
 from chatbot.errors import QueueUnavailable
 from chatbot.integrations.redis import connection_arguments
 
 NAME = "chatbot"
 CANARY = "canary"
 STATES = ("waiting", "active", "delayed", "failed")
+# Where a job may stay for long, or for ever.
+WAITING_STATES = ("waiting", "paused", "prioritized", "delayed", "failed", "completed")
 _CANARY_DONE = "chatbot:canary:sent_at_of_last_done"
 
 Process = Callable[[Job, str], Awaitable[Any]]
@@ -54,6 +57,19 @@ class JobQueue:
             await self._queue.add(CANARY, {"sent_at": sent_at}, options)  # pyright: ignore[reportArgumentType]
         except (RedisError, OSError) as error:
             raise QueueUnavailable(f"Redis does not answer: {error}") from error
+
+    async def forget_tenant(self, tenant_id: TenantId) -> int:
+        """Takes the tenant's jobs out, those under way excepted: they find no tenant. How many. Raises QueueUnavailable."""
+        removed = 0
+        try:
+            for state in WAITING_STATES:
+                for job in await self._queue.getJobs([state]):
+                    if job is not None and (job.data or {}).get("tenant_id") == str(tenant_id):
+                        await job.remove()
+                        removed += 1
+        except (RedisError, OSError) as error:
+            raise QueueUnavailable(f"Redis does not answer: {error}") from error
+        return removed
 
     async def state(self) -> QueueState:
         """What is in the queue. Raises QueueUnavailable."""

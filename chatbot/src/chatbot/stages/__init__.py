@@ -13,6 +13,11 @@
 
 and those beside the flow:
 
+    sign_in        e-mail and password → tokens; what renews and ends them
+    embed          publishable key and origin → a widget's session
+    administer     members, API keys, widget keys: a tenant's own affairs, audited
+    oversee        tenants: create, suspend, resume, quotas, audited
+    hand_over      tenant → a ZIP of all its rows; tenant → nothing, with a receipt
     ingest         file → document with passages
     screen         request's head → let in, or refused before anything is done for it
     switch         flag on or off, audited

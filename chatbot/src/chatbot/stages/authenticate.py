@@ -70,7 +70,7 @@ async def authenticate(
     if caller is None:
         caller, lasts = await _prove(outside, shown, secret, ip=ip)
         outside.known.put(digest, caller, since=began, at_most=lasts)
-    _count_success(caller.tenant.tenant_id)
+    count_success(caller.tenant.tenant_id)
     if claimed is not None and claimed != caller.tenant.name:
         entry = AuditEntry(
             event=AuditEvent.TENANT_MISMATCH,
@@ -111,7 +111,7 @@ async def _by_key(outside: Outside, text: str, *, ip: str | None) -> tuple[Calle
         tenant_id = owner.tenant.tenant_id if owner else None
         await refuse(outside, actor="unknown", ip=ip, detail={"by": "api_key"}, tenant_id=tenant_id)
         raise Unauthenticated("The API key opens nothing: it is unknown, was revoked, or has expired.")
-    _check_open(owner.tenant, owner.suspended_reason)
+    check_open(owner.tenant, owner.suspended_reason)
     if owner.last_used_at is None or now - owner.last_used_at >= NOTE_USE_EVERY:
         async with outside.database.tenant(owner.tenant.tenant_id) as conn:
             await note_use(conn, owner.tenant.tenant_id, owner.key_id, at=now)
@@ -131,7 +131,7 @@ async def _by_session(outside: Outside, grant: Grant, *, ip: str | None) -> Call
         await refuse(outside, actor="unknown", ip=ip, detail={"by": "token"}, tenant_id=grant.tenant_id)
         raise Unauthenticated("The session has ended.", remedy="Sign in again.")
     tenant = Tenant(tenant_id=grant.tenant_id, name=session.tenant_name)
-    _check_open(tenant, session.suspended_reason)
+    check_open(tenant, session.suspended_reason)
     return Caller(
         tenant=tenant,
         actor=f"member {session.member_id}",
@@ -155,7 +155,7 @@ async def _by_widget_session(outside: Outside, grant: Grant, *, origin: str | No
             "The widget's session is not good here: it belongs to another origin, or its key is no longer in force.",
             remedy="Ask for a new session at POST /api/widget/sessions from a page whose origin is listed.",
         )
-    _check_open(state.tenant, state.suspended_reason)
+    check_open(state.tenant, state.suspended_reason)
     return Caller(
         tenant=state.tenant,
         actor=f"widget {grant.subject}",
@@ -213,11 +213,12 @@ async def refuse(
         log.error("audit_not_written", audit_event=entry.event, ip=ip, error=str(error))
 
 
-def _count_success(tenant_id: TenantId) -> None:
+def count_success(tenant_id: TenantId) -> None:
+    """Counts an attempt that proved somebody."""
     AUTH_ATTEMPTS.labels(status="success", tenant_id=tenant_label(tenant_id), ip=OTHER_IP).inc()
 
 
-def _check_open(tenant: Tenant, suspended_reason: str | None) -> None:
+def check_open(tenant: Tenant, suspended_reason: str | None) -> None:
     """Raises TenantSuspended for a tenant that an operator has closed."""
     if suspended_reason is not None:
         raise TenantSuspended(f"The tenant '{tenant.name}' is suspended: {suspended_reason}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from psycopg.types.json import Jsonb
 
 from chatbot.core.audit import AuditEntry
+from chatbot.core.tenancy import TenantId
 from chatbot.store.db import Conn, Database
 
 INSERT = "INSERT INTO audit_logs (tenant_id, event_type, actor, ip, detail) VALUES (%s, %s, %s, %s::inet, %s)"
@@ -28,3 +29,13 @@ async def record(db: Database, entry: AuditEntry) -> None:
     else:
         async with db.tenant(entry.tenant_id) as conn:
             await add_entry(conn, entry)
+
+
+async def last_of(conn: Conn, tenant_id: TenantId) -> tuple[int, str]:
+    """The tenant's latest entry: its position in the chain, and its hash in hexadecimal."""
+    cursor = await conn.execute(
+        "SELECT id, encode(hash, 'hex') AS hash FROM audit_logs WHERE tenant_id = %s ORDER BY id DESC LIMIT 1",
+        (tenant_id,),
+    )
+    row = await cursor.fetchone()
+    return (row["id"], row["hash"]) if row else (0, "")

@@ -97,6 +97,14 @@ class Database:
             yield conn
 
     @asynccontextmanager
+    async def snapshot(self, tenant_id: TenantId) -> AsyncGenerator[Conn]:
+        """Like `tenant`, to read only, and everything as of one moment. Raises StoreUnavailable."""
+        async with self.system() as conn:
+            await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            await conn.execute("SELECT set_config('app.tenant_id', %s, true)", (str(tenant_id),))
+            yield conn
+
+    @asynccontextmanager
     async def system(self) -> AsyncGenerator[Conn]:
         """A transaction that sees no tenant's rows. Raises StoreUnavailable."""
         if not self._verified:

@@ -23,8 +23,8 @@ async def add_invitation(
     )
 
 
-async def use_invitation(conn: Conn, ticket: Ticket, *, now: datetime) -> UUID | None:
-    """Uses the invitation up and returns its member; None for one that is unknown, used, or too old."""
+async def invited_member(conn: Conn, ticket: Ticket, *, now: datetime) -> UUID | None:
+    """Whom the invitation is for; None for one that is unknown, used, or too old. Locked until the transaction ends."""
     cursor = await conn.execute(
         "SELECT member_id, token_hash, expires_at, used_at FROM invitations WHERE tenant_id = %s AND id = %s FOR UPDATE",
         (ticket.tenant_id, ticket.row_id),
@@ -35,8 +35,15 @@ async def use_invitation(conn: Conn, ticket: Ticket, *, now: datetime) -> UUID |
         return None
     if row["used_at"] is not None or row["expires_at"] <= now:
         return None
+    return row["member_id"]
+
+
+async def use_invitation(conn: Conn, ticket: Ticket, *, now: datetime) -> bool:
+    """Uses the invitation up; False when it was not good any more."""
+    if await invited_member(conn, ticket, now=now) is None:
+        return False
     await conn.execute(
         "UPDATE invitations SET used_at = %s WHERE tenant_id = %s AND id = %s",
         (now, ticket.tenant_id, ticket.row_id),
     )
-    return row["member_id"]
+    return True

@@ -11,7 +11,20 @@ from chatbot.stages.check import Checks
 from chatbot.stages.ports import Outside
 from chatbot.stages.watch import QUEUE
 from chatbot.telemetry import initialise_series
-from chatbot.web import admin, chat, controls, conversations, health, orders, problems, settings
+from chatbot.web import (
+    admin,
+    chat,
+    controls,
+    conversations,
+    health,
+    orders,
+    problems,
+    settings,
+    sign_in,
+    tenants,
+    widget,
+)
+from chatbot.web.accounts import include_accounts
 from chatbot.web.drain import Drain
 from chatbot.web.middleware import PRODUCT_ROUTES, Guarded, Observed
 from chatbot.web.screened import Screened
@@ -27,7 +40,8 @@ def create_app(outside: Outside, *, admin_token: str, drain: Drain | None = None
     app.state.checks = Checks(outside)
     app.state.drain = drain or Drain(DRAIN_LIMIT)
     problems.install(app)
-    for part in (chat, conversations, health, admin, controls, orders, settings):
+    for part in (chat, conversations, health, sign_in, widget, admin, controls, orders, settings, tenants):
         app.include_router(part.router)
+    include_accounts(app.router)
     initialise_series(product_routes=PRODUCT_ROUTES, queue=QUEUE)
     return Observed(Guarded(Screened(app, outside)))
