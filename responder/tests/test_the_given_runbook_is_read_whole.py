@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from responder.core.effect import Role
 from responder.core.runbook import Action, Runbook, Unit
+from responder.runbooks.explain import explain_json
 from responder.runbooks.reader import read_runbook
 
 GIVEN = Path(__file__).parent / "runbook-as-given.md"
@@ -63,29 +65,70 @@ def test_nothing_is_lost(given: Runbook) -> None:
     assert [len(entry.escalation) for entry in given.alerts] == [2, 2, 2, 2, 2, 3, 2, 2]
 
 
-# Every fence of the file: line of its first row, language, kind, and what becomes of it with every placeholder bound.
+# Every fence of the file, checked by hand against the rule of trust: the line of its first row, its language and kind, its
+# section, what it does, whether it ends by itself, what it needs a value for, and what becomes of it when that has one.
 FENCES = [
-    (30, "promql", "promql", "auto"),
-    (45, "bash", "shell", "auto"),
-    (84, "bash", "shell", "auto"),
-    (105, "bash", "shell", "approval"),
-    (114, "bash", "shell", "approval"),
-    (153, "promql", "promql", "auto"),
-    (168, "typescript", "code", "never"),
-    (207, "sql", "sql", "auto"),
-    (212, "sql", "sql", "auto"),
-    (226, "sql", "sql", "approval"),
-    (244, "typescript", "code", "never"),
-    (270, "promql", "promql", "auto"),
-    (280, "sql", "sql", "auto"),
-    (291, "typescript", "code", "never"),
-    (332, "sql", "sql", "auto"),
-    (367, "sql", "sql", "never"),
-    (396, "promql", "promql", "auto"),
-    (405, "sql", "sql", "auto"),
-    (418, "promql", "promql", "auto"),
-    (469, "promql", "promql", "auto"),
-    (474, "promql", "promql", "auto"),
+    (30, "promql", "promql", "diagnosis", "read", True, (), "auto", "a bounded read in a diagnosis"),
+    (45, "bash", "shell", "diagnosis", "read", False, (), "auto", "a read, bounded as: tail -n 500"),
+    (
+        84,
+        "bash",
+        "shell",
+        "diagnosis",
+        "read",
+        True,
+        ("your-domain.com",),
+        "auto",
+        "a bounded read in a diagnosis",
+    ),
+    (
+        105,
+        "bash",
+        "shell",
+        "remediation",
+        "read",
+        True,
+        ("$DATABASE_URL",),
+        "approval",
+        "a remedy waits for a person",
+    ),
+    (
+        114,
+        "bash",
+        "shell",
+        "remediation",
+        "read",
+        True,
+        ("$REDIS_URL",),
+        "approval",
+        "a remedy waits for a person",
+    ),
+    (153, "promql", "promql", "diagnosis", "read", True, (), "auto", "a bounded read in a diagnosis"),
+    (168, "typescript", "code", "remediation", "unknown", False, (), "never", "for people to read"),
+    (207, "sql", "sql", "diagnosis", "read", True, (), "auto", "a bounded read in a diagnosis"),
+    (212, "sql", "sql", "diagnosis", "read", False, (), "auto", "a read, bounded as: SELECT pid"),
+    (226, "sql", "sql", "remediation", "mutate", True, (), "approval", "a remedy waits for a person"),
+    (
+        244,
+        "typescript",
+        "code",
+        "prevention",
+        "unknown",
+        False,
+        (),
+        "never",
+        "a section of prevention is never run",
+    ),
+    (270, "promql", "promql", "diagnosis", "read", True, (), "auto", "a bounded read in a diagnosis"),
+    (280, "sql", "sql", "diagnosis", "read", True, (), "auto", "a bounded read in a diagnosis"),
+    (291, "typescript", "code", "remediation", "unknown", False, (), "never", "for people to read"),
+    (332, "sql", "sql", "diagnosis", "read", False, (), "auto", "a read, bounded as: -- Export"),
+    (367, "sql", "sql", "prevention", "mutate", True, (), "never", "a section of prevention is never run"),
+    (396, "promql", "promql", "diagnosis", "read", True, (), "auto", "a bounded read in a diagnosis"),
+    (405, "sql", "sql", "diagnosis", "read", True, (), "auto", "a bounded read in a diagnosis"),
+    (418, "promql", "promql", "diagnosis", "read", True, (), "auto", "a bounded read in a diagnosis"),
+    (469, "promql", "promql", "diagnosis", "read", True, (), "auto", "a bounded read in a diagnosis"),
+    (474, "promql", "promql", "diagnosis", "read", True, (), "auto", "a bounded read in a diagnosis"),
 ]
 
 
@@ -104,14 +147,34 @@ def _fences(given: Runbook) -> dict[int, tuple[Action, Role]]:
     return found
 
 
-@pytest.mark.parametrize(("line", "language", "kind", "runs"), FENCES)
-def test_each_fence_and_what_becomes_of_it(
-    given: Runbook, line: int, language: str, kind: str, runs: str
-) -> None:
-    """Twenty-one fences of the alerts (the twenty-second holds the templates), each in its language, each with its decision."""
+@pytest.mark.parametrize("row", FENCES, ids=lambda row: f"line {row[0]}")
+def test_each_fence_and_what_becomes_of_it(given: Runbook, row: tuple[object, ...]) -> None:
+    """Twenty-one fences of the alerts, each as `explain` tells it; the twenty-second holds the templates, and never runs."""
+    line = row[0]
+    assert isinstance(line, int)
     action, role = _fences(given)[line]
-    decision = action.decision(role, bound=BOUND)
-    assert (action.language, action.kind, decision.runs) == (language, kind, runs), decision.reason
+    told = explain_json([given], bound=BOUND)["runbooks"][0]
+    rows = [found for alert in told["alerts"] for found in _told(alert) if found["line"] == line]
+    assert len(rows) == 1
+    found = rows[0]
+    assert (
+        line,
+        found["language"],
+        found["kind"],
+        role,
+        found["effect"],
+        found["bounded"],
+        tuple(found["placeholders"]),
+        found["runs"],
+    ) == row[:8]
+    assert str(row[8]) in found["reason"]
+    if row[6]:
+        assert action.decision(role, bound=frozenset()).runs == "never"
+
+
+def _told(alert: dict[str, Any]) -> list[dict[str, Any]]:
+    parts = [*alert["steps"], *alert["remediation"]]
+    return [action for part in parts for action in part["actions"]] + alert["elsewhere"]
 
 
 def test_no_fence_is_missing(given: Runbook) -> None:

@@ -147,7 +147,7 @@ def _explain(arguments: argparse.Namespace) -> int:
         print(json.dumps(explain_json(runbooks, bound=bound), indent=2, ensure_ascii=False))
     else:
         print(explain_text(runbooks, bound=bound), end="")
-    return 0
+    return 0 if runbooks else 2
 
 
 def _check(arguments: argparse.Namespace) -> int:

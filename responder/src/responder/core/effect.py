@@ -87,11 +87,14 @@ def decide(
         return Decision(runs=Runs.NEVER, reason=f"a section of {role} is never run")
     if not runnable or not statements:
         return Decision(runs=Runs.NEVER, reason="this is for people to read: no program runs it")
-    if guessed:
-        return Decision(runs=Runs.NEVER, reason="the fence names no language; a guess is never run")
+    if guessed and role is Role.DIAGNOSIS:
+        return Decision(runs=Runs.NEVER, reason="the fence names no language; a guess is never run by itself")
     if unbound:
         names = ", ".join(unbound)
         return Decision(runs=Runs.NEVER, reason=f"no value for {names}: bind it in policies/bindings.toml")
+    waiting = next((statement for statement in statements if statement.trait is Trait.INTERACTIVE), None)
+    if waiting is not None and waiting.rewrite is None:
+        return Decision(runs=Runs.NEVER, reason=f"for people to do: {waiting.reason}")
     if role is Role.REMEDIATION:
         return Decision(runs=Runs.APPROVAL, reason="a remedy waits for a person")
     for statement in statements:

@@ -165,7 +165,10 @@ def _inline(block: Block, role: Role) -> Iterator[Action]:
 
 def groups_of(part: Section) -> Iterator[RemediationGroup]:
     """Remedies: each under a bold label or a heading of its own; what stands before the first is a group without one."""
-    yield from _labelled(part.title, part.line, part.blocks)
+    for group in _labelled(part.title, part.line, part.blocks):
+        # What stands under the part's own heading is for no cause in particular.
+        whole = group.axis == "cause" and group.line == part.line
+        yield replace(group, axis="procedure") if whole else group
     for child in part.own_sections():
         blocks = list(child.own_blocks())
         if child.level == BOLD_LEVEL:
@@ -189,7 +192,11 @@ def _labelled(label: str, line: int, blocks: Sequence[Block]) -> Iterator[Remedi
 
 def _group(label: str, line: int, blocks: Sequence[Block]) -> RemediationGroup:
     timed = _TIMED.match(label)
-    limit = duration(label) if timed or re.search(r"[(<]\s*(?:<|within|first|under|up to)", label) else None
+    limit = (
+        duration(label)
+        if timed or re.search(r"[(<]\s*(?:<|within|first|under|up to|\d+\s*[-\u2013]\s*\d)", label)
+        else None
+    )
     return RemediationGroup(
         label=label,
         axis="time" if timed or limit else "procedure" if _PROCEDURE.match(label) else "cause",
