@@ -46,6 +46,7 @@ class Guard:
 MATRIX = "test_isolation_is_generated_from_the_catalogue::"
 WRONG = f"{MATRIX}test_the_wrong_tenant_sees_and_changes_nothing"
 BOOT = "test_it_refuses_a_database_that_could_leak::test_it_refuses_and_says_what_and_how"
+CANARY = "test_a_canary_proves_isolation_every_minute::"
 TOLD = "test_a_violation_is_told_at_once::"
 OTHER = {"situation": "the_other_tenant"}
 
@@ -147,6 +148,11 @@ DETECTOR = (
         module="chatbot.bootstrap", old="database=alarm_db,", new="database=db,",
     ),
     Guard(
+        name="the alarm works on a database that leaks", layer="detector",
+        noticed_by=f"{CANARY}test_a_leak_is_a_violation", arguments={"path": "policies"}, module="chatbot.bootstrap",
+        old="checked=False", new="checked=True",
+    ),
+    Guard(
         name="a message stays due until its 2xx", layer="detector",
         noticed_by=f"{TOLD}test_it_is_told_until_the_responder_has_it", module="chatbot.stages.tell",
         old="        if reason is None:", new="        if True:",
@@ -162,6 +168,40 @@ DETECTOR = (
         module="chatbot.stages.tell", old="await _send_held(alarm, alarm.hook, now)", new="return",
     ),
 )  # fmt: skip
+
+SHARED = (
+    Guard(
+        name="the cache's key has the tenant",
+        layer="cache",
+        noticed_by=f"{CANARY}test_every_path_holds",
+        module="chatbot.integrations.answer_cache",
+        old='f"{_PREFIX}:{tenant_id}:{digest}"',
+        new='f"{_PREFIX}:{digest}"',
+    ),
+    Guard(
+        name="the canary looks at every table without a WHERE",
+        layer="canary",
+        noticed_by=f"{CANARY}test_a_leak_is_a_violation",
+        arguments={"path": "policies"},
+        module="chatbot.stages.probe",
+        old="    if shown:",
+        new="    if False:",
+    ),
+    Guard(
+        name="a canary that finds nothing is broken",
+        layer="canary",
+        noticed_by=f"{CANARY}test_a_prober_that_finds_nothing_says_that_it_is_broken",
+        module="chatbot.stages.probe",
+        old="    if secret is None:\n        return Result.BROKEN",
+        new="    if secret is None:\n        return Result.HELD",
+    ),
+    Guard(
+        name="the canaries are hidden",
+        layer="canary",
+        noticed_by=f"{CANARY}test_the_canaries_are_hidden",
+        sql="ALTER POLICY directory ON tenants USING (true)",
+    ),
+)
 
 DOOR = (
     Guard(
@@ -200,7 +240,7 @@ BOOT_CHECK = (
     _boot("pgvector", "pgvector is old", "< LEAST_PGVECTOR", "< ()"),
 )  # fmt: skip
 
-GUARDS = (*DATABASE, *CONNECTION, *DETECTOR, *DOOR, *BOOT_CHECK)
+GUARDS = (*DATABASE, *CONNECTION, *DETECTOR, *SHARED, *DOOR, *BOOT_CHECK)
 
 
 @pytest.fixture

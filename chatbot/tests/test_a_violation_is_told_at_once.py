@@ -110,7 +110,7 @@ async def test_a_foreign_conversation_is_withheld(
     _, events, _ = await chatbot.ask("When is a refund possible?")
     conversation = events[-1][1]["conversation_id"]
 
-    async def leak(*_: object) -> TenantId:
+    async def leak(*_: object, **__: object) -> TenantId:
         return globex
 
     monkeypatch.setattr(recollect_stage, "owner_of_conversation", leak)

@@ -55,7 +55,11 @@ async def outside(settings: Settings, *, clocks: Clocks = CLOCKS) -> AsyncGenera
             Database(settings.database_url, size=settings.pool_size, application="chatbot serve") as db,
             # Its own: when every other connection is taken, a violation is still written.
             Database(
-                settings.database_url, size=1, application="chatbot alarm", wait_seconds=ALARM_WAIT_SECONDS
+                settings.database_url,
+                size=1,
+                application="chatbot alarm",
+                wait_seconds=ALARM_WAIT_SECONDS,
+                checked=False,
             ) as alarm_db,
         ):
             flags = Flags()

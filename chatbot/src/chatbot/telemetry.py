@@ -74,6 +74,12 @@ RATE_LIMITS_LOCAL = Gauge("rate_limits_local", "1 while Redis is gone and each p
 ANSWER_PLACES = Gauge("answer_places", "Places to be answered in, and requests waiting for one.", ["state"])
 ANSWER_WAIT = Histogram("answer_wait_seconds", "Waiting for a place to be answered in.", buckets=SECONDS)
 ORDERS_OWED = Gauge("orders_owed", "Audit entries of flags and blocks that wait for PostgreSQL to come back.")
+PROBES = Counter(
+    "isolation_probes",
+    "Rounds of the canary, by path: held, leaked, broken, unavailable.",
+    ["path", "result"],
+)
+PROBED_AT = Gauge("isolation_probe_timestamp_seconds", "When the canary last went round every path.")
 POOL = Gauge("db_pool_connections", "Connections of the database pool.", ["state"])
 POOL_WAITING = Gauge("db_pool_waiting_requests", "Requests waiting for a database connection.")
 QUEUE_DEPTH = Gauge("queue_depth", "Jobs, by state. NaN: Redis does not say.", ["queue", "state"])

@@ -28,5 +28,6 @@ and those beside the flow:
     check          component → health
     withhold       what belongs to another tenant → alarm instead of an answer
     tell           violation → the responder, until it has it
+    probe          a planted secret, asked for as another tenant → held, or an alarm
     watch          queue and pool → gauges; canaries
 """

@@ -28,7 +28,6 @@ async def tell_responder(outside: Outside) -> None:
     alarm, now = outside.alarm, moment(outside.clocks.wall())
     kept = await keep_held(alarm)
     try:
-        await alarm.database.verify_once()
         if alarm.hook is not None:
             async with alarm.database.system() as conn:
                 due = await claim_due(conn, now)

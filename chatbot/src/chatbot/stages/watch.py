@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chatbot.core.canary import ASKER
 from chatbot.errors import QueueUnavailable
 from chatbot.stages.ports import Outside
 from chatbot.store.tenants import known_tenants
@@ -39,6 +40,7 @@ async def watch_queue(outside: Outside) -> None:
 
 async def watch_tenants(outside: Outside) -> None:
     """Gives every tenant its series of violations at 0, before there is one. Raises StoreUnavailable."""
+    show_tenants([ASKER.tenant_id])
     show_tenants(await known_tenants(outside.database, most=TENANT_LABELS))
 
 

@@ -69,7 +69,6 @@ async def keep_held(alarm: Alarm) -> bool:
         while alarm.held:
             held = alarm.held[0]
             try:
-                await alarm.database.verify_once()
                 await keep_violation(
                     alarm.database, held.violation, held_back=held.held_back, told_at=held.told_at
                 )

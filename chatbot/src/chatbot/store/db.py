@@ -42,8 +42,17 @@ class PoolUse:
 class Database:
     """A pool of connections. Use as an async context manager, then `verify`."""
 
-    def __init__(self, url: str, *, size: int, application: str, wait_seconds: float = WAIT_SECONDS) -> None:
-        self._verified = False
+    def __init__(
+        self,
+        url: str,
+        *,
+        size: int,
+        application: str,
+        wait_seconds: float = WAIT_SECONDS,
+        checked: bool = True,
+    ) -> None:
+        """With `checked` False the door is open at once: for the alarm, which must work on a database that leaks."""
+        self._verified = not checked
         self._pool: AsyncConnectionPool[Conn] = AsyncConnectionPool(
             url,
             connection_class=Conn,
@@ -78,11 +87,6 @@ class Database:
         async with self._connection() as conn:
             await check_database(conn)
         self._verified = True
-
-    async def verify_once(self) -> None:
-        """Like `verify`, unless it has passed already."""
-        if not self._verified:
-            await self.verify()
 
     @property
     def verified(self) -> bool:

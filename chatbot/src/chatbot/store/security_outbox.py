@@ -10,9 +10,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import orjson
+import psycopg
 
 from chatbot.core.audit import AuditEntry, AuditEvent
 from chatbot.core.violation import Violation
+from chatbot.errors import StoreUnavailable
 from chatbot.store.audit import add_entry
 from chatbot.store.db import Conn, Database
 
@@ -44,20 +46,28 @@ async def keep_violation(
 
     `held_back` is how many before it were only logged and counted; `told_at` is set when the responder knows already.
     """
-    async with db.tenant(violation.tenant_id) as conn:
-        cursor = await conn.execute(
-            "INSERT INTO security_outbox (id, body, due_at, told_at) VALUES (%s, %s, %s, %s)"
-            " ON CONFLICT (id) DO NOTHING",
-            (violation.event_id, message_of(violation).decode(), violation.occurred_at, told_at),
+    try:
+        async with db.tenant(violation.tenant_id) as conn:
+            await _keep(conn, violation, held_back=held_back, told_at=told_at)
+    except psycopg.Error as error:
+        # Whatever is wrong with the database: it is held and told, and written when the database is mended.
+        raise StoreUnavailable(f"The violation cannot be written: {error}") from error
+
+
+async def _keep(conn: Conn, violation: Violation, *, held_back: int, told_at: datetime | None) -> None:
+    cursor = await conn.execute(
+        "INSERT INTO security_outbox (id, body, due_at, told_at) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT (id) DO NOTHING",
+        (violation.event_id, message_of(violation).decode(), violation.occurred_at, told_at),
+    )
+    if cursor.rowcount:
+        entry = AuditEntry(
+            event=AuditEvent.TENANT_ISOLATION_VIOLATION,
+            actor=violation.actor,
+            tenant_id=violation.tenant_id,
+            detail={**violation.detail(), "held_back_before": held_back},
         )
-        if cursor.rowcount:
-            entry = AuditEntry(
-                event=AuditEvent.TENANT_ISOLATION_VIOLATION,
-                actor=violation.actor,
-                tenant_id=violation.tenant_id,
-                detail={**violation.detail(), "held_back_before": held_back},
-            )
-            await add_entry(conn, entry)
+        await add_entry(conn, entry)
 
 
 def message_of(violation: Violation) -> bytes:

@@ -15,6 +15,7 @@ from chatbot.errors import ChatbotError, UnsafeDatabase
 from chatbot.stages.agree import agree
 from chatbot.stages.check import CANARY_EVERY
 from chatbot.stages.ports import Outside
+from chatbot.stages.probe import probe_isolation
 from chatbot.stages.tell import tell_responder
 from chatbot.stages.tune import refresh_settings
 from chatbot.stages.watch import watch_queue, watch_tenants
@@ -24,6 +25,8 @@ log = structlog.get_logger()
 ORDERS_EVERY = timedelta(seconds=1)
 SETTINGS_EVERY = timedelta(seconds=0.5)
 VERIFY_EVERY = timedelta(seconds=1)
+# The canary asks for its secret as somebody else.
+PROBE_EVERY = timedelta(minutes=1)
 TENANTS_EVERY = timedelta(seconds=30)
 # A new violation wakes the loop; this is for those that are to be told again.
 TELL_EVERY = timedelta(seconds=1)
@@ -55,7 +58,12 @@ async def run_loops(outside: Outside) -> None:
         group.create_task(_every(SETTINGS_EVERY, "refresh_settings", lambda: refresh_settings(outside)))
         group.create_task(_every(CANARY_EVERY, "watch_queue", lambda: watch_queue(outside)))
         group.create_task(_every(TENANTS_EVERY, "watch_tenants", lambda: watch_tenants(outside)))
+        group.create_task(_every(PROBE_EVERY, "probe_isolation", lambda: _probe(outside)))
         group.create_task(tell_for_ever(outside))
+
+
+async def _probe(outside: Outside) -> None:
+    await probe_isolation(outside)
 
 
 async def tell_for_ever(outside: Outside) -> None:
