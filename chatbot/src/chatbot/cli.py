@@ -1,11 +1,9 @@
-"""The commands: chatbot migrate · serve · work · tenant create · block · maintenance · document add."""
+"""The commands: chatbot migrate · serve · work · tenant · member · key · widget · block · maintenance · document."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import secrets
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -14,18 +12,17 @@ from pathlib import Path
 
 from chatbot import config, worker
 from chatbot.bootstrap import outside
-from chatbot.core.audit import AuditEntry, AuditEvent, Operator
+from chatbot.commands import keys, members, tenants
+from chatbot.core.audit import Operator
 from chatbot.core.flags import MAINTENANCE
-from chatbot.core.tenancy import PREFIX_BYTES, SECRET_BYTES, api_key, check_tenant_name
 from chatbot.errors import BadRequest, ChatbotError, StoreUnavailable
 from chatbot.stages.agree import agree
 from chatbot.stages.block import block, blocks_in_force, unblock
 from chatbot.stages.ingest import LARGEST_DOCUMENT, ingest
 from chatbot.stages.ports import Outside
 from chatbot.stages.switch import switch
-from chatbot.store import audit
 from chatbot.store.db import Database
-from chatbot.store.tenants import create_tenant, tenant_of_name
+from chatbot.store.tenants import tenant_of_name
 from chatbot.telemetry import configure_logging
 from chatbot.web.serve import serve
 
@@ -56,11 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("serve", help="answer questions over HTTP").set_defaults(run=_serve)
     commands.add_parser("work", help="take jobs from the queue").set_defaults(run=_work)
 
-    tenant = commands.add_parser("tenant", help="tenants").add_subparsers(required=True, metavar="COMMAND")
-    create = tenant.add_parser("create", help="make a tenant; prints its API key, this once")
-    create.add_argument("name")
-    create.add_argument("--format", choices=("text", "json"), default="text")
-    create.set_defaults(run=_create_tenant)
+    tenants.add_to(commands)
+    members.add_to(commands)
+    keys.add_to(commands)
 
     blocks = commands.add_parser("block", help="addresses that are not answered").add_subparsers(
         required=True, metavar="COMMAND"
@@ -171,29 +166,6 @@ def _who_learns(settings: config.Settings) -> str:
             "servers learn of it by Redis only; set CHATBOT_FLAGS_FILE to a file that a server reads as well."
         )
     return f"servers learn of it by Redis, and from {settings.flags_file}."
-
-
-def _create_tenant(chosen: argparse.Namespace) -> None:
-    asyncio.run(_create(chosen))
-
-
-async def _create(chosen: argparse.Namespace) -> None:
-    name = check_tenant_name(chosen.name)
-    key = api_key(secrets.token_bytes(PREFIX_BYTES + SECRET_BYTES))
-    async with Database(config.database_url(), size=1, application="chatbot tenant") as db:
-        await db.verify()
-        tenant = await create_tenant(db, name, key)
-        entry = AuditEntry(
-            event=AuditEvent.TENANT_CREATED,
-            actor=ACTOR,
-            tenant_id=tenant.tenant_id,
-            detail={"name": name, "key": key.prefix},
-        )
-        await audit.record(db, entry)
-    if chosen.format == "json":
-        print(json.dumps({"tenant": name, "tenant_id": str(tenant.tenant_id), "api_key": key.text}))
-    else:
-        print(f"Tenant {name} is made. Its API key, shown this once:\n{key.text}")
 
 
 def _add_documents(chosen: argparse.Namespace) -> None:
