@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from responder.bootstrap import outside
 from responder.config import Settings, colour_wanted, database_url, load_settings
 from responder.config.policies import load_policies
 from responder.core.defect import Defect
 from responder.core.incident import parse_incident_name
 from responder.errors import ConfigError, ResponderError
 from responder.integrations.links import Purpose, Signer
-from responder.integrations.prometheus import Prometheus
-from responder.integrations.session import new_session
 from responder.integrations.system_clock import SystemClock
 from responder.runbooks.explain import explain_json, explain_text
 from responder.runbooks.library import read_each, read_each_rules
@@ -31,8 +28,6 @@ from responder.runbooks.lint.subject import Subject
 from responder.runbooks.report import FORMATS
 from responder.runbooks.report_text import report_text
 from responder.runbooks.sections import Lexicon
-from responder.stages import answer
-from responder.stages.check import ask_prometheus
 from responder.telemetry import configure_logging
 
 TOKEN_LASTS = timedelta(minutes=30)
@@ -111,7 +106,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _load(module: str) -> Any:
-    """By name, so that a worker does not carry the web server, nor either of them Alembic: some 30 MB each."""
+    """By name, so that a worker does not carry the web server, nor either of them Alembic: some 30 MB each. And `check`,
+    which runs on every change of a file, is not kept waiting by drivers that it does not need."""
     return import_module(module)
 
 
@@ -174,8 +170,9 @@ async def _ask(subject: Subject, url: str) -> tuple[Sequence[Defect], tuple[str,
     address = urlsplit(url)
     if address.scheme not in {"http", "https"} or not address.hostname:
         raise ConfigError(f"'{url}' is no address of a Prometheus. Give one such as http://127.0.0.1:9090.")
-    async with new_session() as session:
-        return await ask_prometheus(subject, Prometheus(session, url.rstrip("/")))
+    async with _load("responder.integrations.session").new_session() as session:
+        series = _load("responder.integrations.prometheus").Prometheus(session, url.rstrip("/"))
+        return await _load("responder.stages.check").ask_prometheus(subject, series)
 
 
 def _ack(arguments: argparse.Namespace) -> int:
@@ -184,6 +181,7 @@ def _ack(arguments: argparse.Namespace) -> int:
 
 async def _acknowledge(settings: Settings, name: str, who: str) -> int:
     person = settings.policies.on_call.who(who)
+    outside, answer = _load("responder.bootstrap").outside, _load("responder.stages.answer")
     async with outside(settings, SystemClock(), connections=1, application="responder ack") as parts:
         incident = await answer.acknowledge(parts, parse_incident_name(name), person=person.name)
     print(

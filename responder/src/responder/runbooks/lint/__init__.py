@@ -1,4 +1,4 @@
-"""The linter: each family of rules is a module with a `check`; this is their list."""
+"""The linter: each family of rules is a module with a `check`; this is their list. `words` answers more than what is wrong."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from responder.runbooks.lint.subject import Subject
 
 FAMILIES: tuple[Callable[[Subject], Iterator[Defect]], ...] = (
     matching.check,
-    words.check,
     links.check,
     promql.check,
     alerting.check,
@@ -62,11 +61,13 @@ def lint(
 ) -> Report:
     """Every defect, by file and line, without those that are silenced. `more` are those that only a live Prometheus shows."""
     held, wrong = silences(subject, today=today)
-    found = [*(defect for family in FAMILIES for defect in family(subject)), *more]
+    answers = list(words.compare(subject))
+    told = [answer.defect for answer in answers if answer.defect is not None]
+    found = [*(defect for family in FAMILIES for defect in family(subject)), *told, *more]
     kept = [defect for defect in found if not any(silence.covers(defect) for silence in held)]
     return Report(
         defects=tuple(sorted({*kept, *wrong}, key=lambda d: (d.file, d.line, d.rule, d.message))),
         silenced=len(found) - len(kept),
-        compared=Counter(answer.comparison for answer in words.compare(subject)),
+        compared=Counter(answer.comparison for answer in answers),
         notes=notes,
     )

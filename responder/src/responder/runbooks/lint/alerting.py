@@ -15,7 +15,6 @@ from responder.runbooks.expressions import (
     calls,
     comparisons,
     divisions,
-    expanded,
     grouping,
     matchers_of,
     metric_of,
@@ -34,7 +33,7 @@ _WAKES = frozenset({"", "p0", "s1", "sev0", "sev1", "sev-0", "sev-1", "critical"
 def check(subject: Subject) -> Iterator[Defect]:
     watched = any(_watches_targets(rule.expr) for rule in subject.rules)
     for rule in subject.rules:
-        tree = parsed(expanded(rule.expr, subject.records))
+        tree = subject.tree_of(rule)
         if tree is None or "{{" in rule.expr:
             continue
         query = Query(text=rule.expr, file=rule.file, line=rule.expr_line, rule=rule)

@@ -10,6 +10,7 @@ from pathlib import Path
 from responder.core.effect import Role
 from responder.core.rule import AlertRule, RuleFile
 from responder.core.runbook import Action, AlertEntry, Runbook, squash
+from responder.runbooks.expressions import Node, expanded, parsed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,17 @@ class Subject:
             if pair := self.entry_of(rule):
                 found.append((rule, *pair))
         return tuple(found)
+
+    def tree_of(self, rule: AlertRule) -> Node | None:
+        """The rule's expression with its recording rules written out; None for what does not parse."""
+        key = id(rule)
+        if key not in self._trees:
+            self._trees[key] = parsed(expanded(rule.expr, self.records))
+        return self._trees[key]
+
+    @cached_property
+    def _trees(self) -> dict[int, Node | None]:
+        return {}
 
     def entry_of(self, rule: AlertRule) -> tuple[Runbook, AlertEntry] | None:
         """By the link to a file and its anchor, then by name, then by the words of a heading."""

@@ -9,7 +9,7 @@ from datetime import timedelta
 from responder.core.defect import Comparison, Defect, Weight
 from responder.core.rule import AlertRule
 from responder.core.runbook import AlertEntry, Meta, Runbook
-from responder.runbooks.expressions import expanded, parsed, ranges
+from responder.runbooks.expressions import ranges
 from responder.runbooks.lint.severities import same_severity
 from responder.runbooks.lint.subject import Subject
 from responder.runbooks.lint.thresholds import measured, same_threshold, spoken
@@ -23,10 +23,6 @@ class Answer:
     fact: str
     comparison: Comparison
     defect: Defect | None = None
-
-
-def check(subject: Subject) -> Iterator[Defect]:
-    return (answer.defect for answer in compare(subject) if answer.defect is not None)
 
 
 def compare(subject: Subject) -> Iterator[Answer]:
@@ -67,7 +63,7 @@ def _threshold(runbook: Runbook, entry: AlertEntry, rules: Sequence[AlertRule], 
         return _nothing("threshold")
     unequal = None
     for rule in rules:
-        tree = parsed(expanded(rule.expr, subject.records))
+        tree = subject.tree_of(rule)
         comparison, found = same_threshold(words, tree) if tree is not None else (None, None)
         if comparison is Comparison.AGREE:
             return Answer(fact="threshold", comparison=comparison)
@@ -102,7 +98,7 @@ def _lasting(runbook: Runbook, entry: AlertEntry, rules: Sequence[AlertRule], su
 
 def _lasts(rule: AlertRule, wanted: timedelta, subject: Subject) -> bool:
     """`for 5 minutes` is `for: 5m`, or a window of 5 minutes that need not hold for longer, or window and `for` together."""
-    tree = parsed(expanded(rule.expr, subject.records))
+    tree = subject.tree_of(rule)
     windows = ranges(tree) if tree is not None else []
     return rule.for_ == wanted or any(
         rule.for_ + window == wanted or (window == wanted and rule.for_ < wanted) for window in windows
