@@ -16,6 +16,7 @@ import chatbot.telemetry
 import drills.cli
 import responder.cli
 import responder.telemetry
+from chatbot.core.documents import TRANSITIONS as REVISION
 from drills.ports import Ports
 from responder.core.incident import TRANSITIONS as INCIDENT
 from responder.core.machine import mermaid
@@ -76,7 +77,8 @@ def states() -> str:
     kinds = "\n".join(f"* `{kind}`" for kind in EntryKind)
     return (
         f"{NOTE}# States\n\n## An incident\n\n```mermaid\n{mermaid(INCIDENT)}\n```\n\n"
-        f"## A remedy\n\n```mermaid\n{mermaid(REMEDIATION)}\n```\n\n## Kinds of timeline entries\n\n{kinds}\n"
+        f"## A remedy\n\n```mermaid\n{mermaid(REMEDIATION)}\n```\n\n"
+        f"## A revision of a document\n\n```mermaid\n{mermaid(REVISION)}\n```\n\n## Kinds of timeline entries\n\n{kinds}\n"
     )
 
 

@@ -21,9 +21,11 @@ from psycopg.conninfo import conninfo_to_dict
 
 from chatbot.bootstrap import outside
 from chatbot.config import Settings
+from chatbot.core.documents import RevisionRef
 from chatbot.core.tenancy import PREFIX_BYTES, SECRET_BYTES, Tenant, api_key
 from chatbot.stages.ingest import ingest
 from chatbot.stages.ports import Clocks, Outside
+from chatbot.stages.upload import upload
 from chatbot.store.tenants import create_tenant
 from chatbot.web.app import create_app
 from chatbot.web.drain import Drain
@@ -266,6 +268,15 @@ class Chatbot:
         raise AssertionError(f"no sample {sample}")
 
 
+async def add_document(parts: Outside, tenant: Tenant, title: str, content: bytes) -> RevisionRef:
+    """Uploads a document and does the worker's part at once."""
+    ref = await upload(
+        parts.database, parts.clocks, tenant, title=title, parts=[content], media_type=None, actor="test"
+    )
+    await ingest(parts, ref)
+    return ref
+
+
 def events_of(text: str) -> list[tuple[str, Any]]:
     frames = [frame for frame in text.split("\n\n") if frame.startswith("event:")]
     return [(f.split("\n")[0][7:], json.loads(f.split("\n")[1][6:])) for f in frames]
@@ -301,9 +312,7 @@ async def served(
             made[name] = await create_tenant(parts.database, name, key)
             keys[name] = key.text
             content = f"# Refunds\n\nA refund at {name} is possible within {days} days.\n"
-            await ingest(
-                parts.database, made[name], title="policy.md", content=content.encode(), actor="test"
-            )
+            await add_document(parts, made[name], "policy.md", content.encode())
         port = free_port()
         config = uvicorn.Config(
             create_app(parts, admin_token=settings.admin_token, drain=Drain(timedelta(seconds=settings.drain_seconds))),

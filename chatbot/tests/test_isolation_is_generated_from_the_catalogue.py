@@ -215,6 +215,6 @@ def test_every_index_begins_with_the_tenant(maker: RowMaker) -> None:
 
 
 # For auditors and the worker, who ask across tenants, and for the preflight of a browser, which names no tenant.
-OTHER_INDEXES = {"audit_logs_by_event", "widget_origins_by_origin"}
+OTHER_INDEXES = {"audit_logs_by_event", "revisions_due", "widget_origins_by_origin"}
 
 guards.install(globals())

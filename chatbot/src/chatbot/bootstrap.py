@@ -15,10 +15,13 @@ from chatbot.core.breakers import Breakers
 from chatbot.core.known import KnownCallers
 from chatbot.core.throttle import Throttle
 from chatbot.integrations.answer_cache import AnswerCache
+from chatbot.integrations.embeddings import EmbeddingEndpoint, LocalEmbedder, RemoteEmbedder
+from chatbot.integrations.fetcher import SafeFetcher
 from chatbot.integrations.flags import Flags
 from chatbot.integrations.llm import ChatModel, Endpoint
 from chatbot.integrations.orders import StandingOrders
 from chatbot.integrations.orders_redis import SharedOrders
+from chatbot.integrations.parser import SubprocessParser
 from chatbot.integrations.passwords import Passwords
 from chatbot.integrations.queue import JobQueue
 from chatbot.integrations.rate_limits import SharedCounts
@@ -28,7 +31,7 @@ from chatbot.integrations.security_hook import SecurityHook
 from chatbot.integrations.session import new_session
 from chatbot.integrations.tokens import TokenSigner
 from chatbot.stages.admit import Places
-from chatbot.stages.ports import Alarm, Clocks, Counting, Hook, Outside, Provider
+from chatbot.stages.ports import Alarm, Clocks, Counting, Embedder, Hook, Outside, Provider
 from chatbot.store.db import Database
 
 CLOCKS = Clocks(monotonic=time.monotonic, wall=time.time)
@@ -42,7 +45,9 @@ ALARM_WAIT_SECONDS = 1.0
 
 
 @asynccontextmanager
-async def outside(settings: Settings, *, clocks: Clocks = CLOCKS) -> AsyncGenerator[Outside]:
+async def outside(
+    settings: Settings, *, clocks: Clocks = CLOCKS, application: str = "chatbot serve"
+) -> AsyncGenerator[Outside]:
     """Everything a stage is handed, opened, and closed at the end. The database is not verified yet."""
     stamina.instrumentation.set_on_retry_hooks(())  # retries are counted by the stage that makes them
     # A client for each purpose: a cancelled request of one kind must not disturb the connections of the other.
@@ -52,7 +57,7 @@ async def outside(settings: Settings, *, clocks: Clocks = CLOCKS) -> AsyncGenera
     try:
         async with (
             new_session() as session,
-            Database(settings.database_url, size=settings.pool_size, application="chatbot serve") as db,
+            Database(settings.database_url, size=settings.pool_size, application=application) as db,
             # Its own: when every other connection is taken, a violation is still written.
             Database(
                 settings.database_url,
@@ -61,6 +66,7 @@ async def outside(settings: Settings, *, clocks: Clocks = CLOCKS) -> AsyncGenera
                 wait_seconds=ALARM_WAIT_SECONDS,
                 checked=False,
             ) as alarm_db,
+            _embedder(settings, session) as embedder,
         ):
             flags = Flags()
             yield Outside(
@@ -79,6 +85,10 @@ async def outside(settings: Settings, *, clocks: Clocks = CLOCKS) -> AsyncGenera
                 ),
                 redis=RedisProbe(for_probe),
                 jobs=JobQueue(for_jobs),
+                embedder=embedder,
+                parser=SubprocessParser(),
+                fetcher=SafeFetcher(settings.fetch_allowed),
+                fetch_allowed=settings.fetch_allowed,
                 clocks=clocks,
                 failure_audit=Throttle(
                     per_second=AUDITED_FAILURES_PER_SECOND, burst=AUDITED_FAILURES_AT_ONCE
@@ -112,6 +122,19 @@ def _answer_settings(settings: Settings) -> AnswerSettings:
 def _hook(settings: Settings, session: aiohttp.ClientSession) -> Hook | None:
     webhook = settings.security_webhook
     return SecurityHook(session, url=webhook.url, key=webhook.key) if webhook else None
+
+
+@asynccontextmanager
+async def _embedder(settings: Settings, session: aiohttp.ClientSession) -> AsyncGenerator[Embedder]:
+    if there := settings.embeddings:
+        endpoint = EmbeddingEndpoint(base_url=there.base_url, api_key=there.api_key, model=there.model)
+        yield RemoteEmbedder(session, endpoint)
+        return
+    local = LocalEmbedder()
+    try:
+        yield local
+    finally:
+        local.close()
 
 
 def _providers(settings: Settings, session: aiohttp.ClientSession) -> tuple[Provider, ...]:

@@ -11,23 +11,27 @@ from importlib import import_module
 from pathlib import Path
 
 from chatbot import config, worker
-from chatbot.bootstrap import outside
+from chatbot.bootstrap import CLOCKS, outside
 from chatbot.commands import keys, members, tenants
 from chatbot.core.audit import Operator
+from chatbot.core.documents import LARGEST_DOCUMENT, Document, RevisionRef, Status
 from chatbot.core.flags import MAINTENANCE
-from chatbot.errors import BadRequest, ChatbotError, StoreUnavailable
+from chatbot.core.tenancy import Tenant
+from chatbot.errors import BadRequest, ChatbotError, Conflict, StoreUnavailable
 from chatbot.stages.agree import agree
 from chatbot.stages.block import block, blocks_in_force, unblock
-from chatbot.stages.ingest import LARGEST_DOCUMENT, ingest
 from chatbot.stages.ports import Outside
 from chatbot.stages.switch import switch
+from chatbot.stages.upload import upload
 from chatbot.store.db import Database
+from chatbot.store.documents import document_of
 from chatbot.store.tenants import tenant_of_name
 from chatbot.telemetry import configure_logging
 from chatbot.web.serve import serve
 
 ACTOR = "command line"
 OPERATOR = Operator(actor=ACTOR)
+POLL_SECONDS = 0.2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,8 +83,13 @@ def _parser() -> argparse.ArgumentParser:
     document = commands.add_parser("document", help="a tenant's documents").add_subparsers(
         required=True, metavar="COMMAND"
     )
-    add = document.add_parser("add", help="store Markdown or text files; replaces those of the same name")
+    add = document.add_parser(
+        "add", help="queue PDF, HTML, Markdown or text files; replaces those of the same name"
+    )
     add.add_argument("--tenant", required=True)
+    add.add_argument(
+        "--wait", action="store_true", help="return when a worker has made them answer, or says why not"
+    )
     add.add_argument("files", nargs="+", type=Path, metavar="FILE")
     add.set_defaults(run=_add_documents)
     return parser
@@ -176,16 +185,50 @@ async def _add(chosen: argparse.Namespace) -> None:
     async with Database(config.database_url(), size=1, application="chatbot document") as db:
         await db.verify()
         tenant = await tenant_of_name(db, chosen.tenant)
-        for path in chosen.files:
-            stored = await ingest(db, tenant, title=path.name, content=_read(path), actor=ACTOR)
-            print(f"{stored.title}: {stored.passages} passages")
+        queued = [await _queue(db, tenant, path) for path in chosen.files]
+        if not chosen.wait:
+            for path in chosen.files:
+                print(f"{path.name}: queued")
+            return
+        failed = [
+            document for ref in queued if (document := await _finished(db, ref)).status is Status.FAILED
+        ]
+    if failed:
+        reasons = " ".join(f"{document.title}: {document.reason}" for document in failed)
+        raise BadRequest(reasons, remedy="What answered before answers on. Mend the file and add it again.")
+
+
+async def _queue(db: Database, tenant: Tenant, path: Path) -> RevisionRef:
+    """No word to the queue: the sweep of a worker finds the row within a second."""
+    return await upload(
+        db, CLOCKS, tenant, title=path.name, parts=[_read(path)], media_type=None, actor=ACTOR
+    )
+
+
+async def _finished(db: Database, ref: RevisionRef) -> Document:
+    """The document once the revision is ready or failed. For ever, where no worker runs."""
+    while True:
+        async with db.tenant(ref.tenant_id) as conn:
+            document = await document_of(conn, ref.tenant_id, ref.document_id)
+        if document is None or document.revision != ref.revision:
+            raise Conflict("The document was deleted or replaced by somebody else meanwhile.")
+        if document.status is Status.READY:
+            print(f"{document.title}: {document.passages} passages")
+        if document.status in {Status.READY, Status.FAILED}:
+            return document
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(LARGEST_DOCUMENT + 1)
+            content = file.read(LARGEST_DOCUMENT + 1)
     except OSError as error:
         raise BadRequest(
             f"{path} cannot be read: {error.strerror}.", remedy="Name a readable file."
         ) from error
+    if len(content) > LARGEST_DOCUMENT:
+        raise BadRequest(
+            f"{path} has more than {LARGEST_DOCUMENT} bytes.", remedy="Split it, and add the parts."
+        )
+    return content

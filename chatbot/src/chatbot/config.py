@@ -44,6 +44,18 @@ class WebhookSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingSettings:
+    """A service that makes embeddings in place of the model here. Its key is never shown by `repr`."""
+
+    base_url: str
+    api_key: str
+    model: str
+
+    def __repr__(self) -> str:
+        return f"EmbeddingSettings(base_url={self.base_url!r}, model={self.model!r}, ...)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that comes from outside the code. Secrets are never shown by `repr`."""
 
@@ -69,6 +81,8 @@ class Settings:
     answers_at_once: int = 256
     answers_waiting: int = 256
     answers_wait_seconds: int = 10
+    embeddings: EmbeddingSettings | None = None
+    fetch_allowed: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         return f"Settings(host={self.host!r}, port={self.port}, providers={self.providers!r}, ...)"
@@ -152,6 +166,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         answers_at_once=reader.number("CHATBOT_ANSWERS_AT_ONCE", default=256, most=100_000),
         answers_waiting=reader.number("CHATBOT_ANSWERS_WAITING", default=256, most=100_000),
         answers_wait_seconds=reader.number("CHATBOT_ANSWERS_WAIT_SECONDS", default=10, most=300),
+        embeddings=_embeddings(reader, environ),
+        fetch_allowed=reader.hosts("CHATBOT_FETCH_ALLOW"),
     )
     if reader.faults:
         raise ConfigError("\n".join(reader.faults))
@@ -188,6 +204,19 @@ def _providers(reader: _Reader, environ: Mapping[str, str]) -> tuple[ProviderSet
     return tuple(provider for provider in (groq, openai) if provider.api_key)
 
 
+def _embeddings(reader: _Reader, environ: Mapping[str, str]) -> EmbeddingSettings | None:
+    """Only where an address is given; the model has no default, since vectors of two models do not compare."""
+    url = reader.url("CHATBOT_EMBEDDINGS_URL", default=None)
+    model = environ.get("CHATBOT_EMBEDDINGS_MODEL", "")
+    if url is None:
+        return None
+    if not model:
+        reader.faults.append(
+            "CHATBOT_EMBEDDINGS_URL is set and CHATBOT_EMBEDDINGS_MODEL is not: name the model."
+        )
+    return EmbeddingSettings(base_url=url, api_key=environ.get("CHATBOT_EMBEDDINGS_KEY", ""), model=model)
+
+
 class _Reader:
     """Reads variables and collects what is wrong, so that a person mends the environment once, not line by line."""
 
@@ -210,6 +239,15 @@ class _Reader:
         if parts.scheme not in {"http", "https"} or not parts.netloc:
             self.faults.append(f"{name} is '{raw}'; give an address such as {default or GROQ_URL}.")
         return raw
+
+    def hosts(self, name: str) -> frozenset[str]:
+        """HOST:PORT, apart by commas."""
+        found = [each.strip() for each in self._environ.get(name, "").split(",") if each.strip()]
+        for each in found:
+            host, _, port = each.rpartition(":")
+            if not (host and port.isascii() and port.isdecimal()):
+                self.faults.append(f"{name} holds '{each}'; give HOST:PORT, apart by commas.")
+        return frozenset(found)
 
     def redis(self) -> str:
         raw = self._environ.get("CHATBOT_REDIS_URL") or self._environ.get("REDIS_URL") or ""

@@ -24,6 +24,9 @@
     ├── QueueUnavailable       Redis does not answer                                     (try again)
     ├── ResponderUnavailable   the responder did not take a security event               (told again)
     ├── CacheUnavailable       Redis does not answer where answers are kept              (go on without)
+    ├── DocumentRefused        a document that cannot be read, and why: its revision fails
+    ├── EmbeddingFailed        the embedding service gave no vectors                     (try again)
+    ├── FetchFailed            a page could not be fetched                               (try again)
     ├── RerankFailed           the reranker gave no order, and its path has no fallback  (try again)
     └── ProviderError          a language model gave no answer
         ├── ProviderUnavailable  refused the connection, timed out, 429, 5xx, bad key    (another may)
@@ -208,6 +211,23 @@ class CacheUnavailable(ChatbotError):
 
     permanent = False
     remedy = "Try again in some seconds; operators see the reason at /api/health/redis."
+
+
+class DocumentRefused(ChatbotError):
+    """A document that cannot be read. The message is the reason that its owner sees."""
+
+
+class EmbeddingFailed(ChatbotError):
+    """The embedding service gave no vectors."""
+
+    permanent = False
+    remedy = "Try again in some seconds. Operators see the reason in the log."
+
+
+class FetchFailed(ChatbotError):
+    """A page could not be fetched, for a reason that may pass."""
+
+    permanent = False
 
 
 class RerankFailed(ChatbotError):

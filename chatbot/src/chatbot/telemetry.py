@@ -34,6 +34,13 @@ RAG_SECONDS = Histogram(
 SEARCH_SECONDS = Histogram(
     "vector_search_duration_seconds", "Looking for passages in the database.", buckets=SECONDS
 )
+EMBED_SECONDS = Histogram("question_embedding_seconds", "From a question to its vector.", buckets=SECONDS)
+INGEST_SECONDS = Histogram(
+    "document_ingest_seconds",
+    "From a worker's taking a document to its passages' answering.",
+    buckets=SECONDS,
+)
+DOCUMENTS = Counter("documents_ingested", "Documents worked on, by how it ended.", ["result"])
 LLM_SECONDS = Histogram(
     "llm_generation_duration_seconds", "From asking a model to the end of its answer.", buckets=SECONDS
 )

@@ -338,7 +338,7 @@ class Stack:
         argv = [program, "tenant", "create", name, "--format", "json"]
         made = json.loads(await run_once(argv, self.chatbot_environ, name="chatbot tenant create"))
         self.tenant_keys[name] = made["api_key"]
-        argv = [program, "document", "add", "--tenant", name, str(DOCUMENTS / f"{name}.md")]
+        argv = [program, "document", "add", "--wait", "--tenant", name, str(DOCUMENTS / f"{name}.md")]
         await run_once(argv, self.chatbot_environ, name="chatbot document add")
 
     async def console_token(self, person: str) -> dict[str, str]:

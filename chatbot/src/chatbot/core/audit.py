@@ -33,7 +33,10 @@ class AuditEvent(StrEnum):
     WIDGET_KEY_CREATED = "widget_key_created"
     WIDGET_KEY_CHANGED = "widget_key_changed"
     WIDGET_KEY_REVOKED = "widget_key_revoked"
-    DOCUMENT_ADDED = "document_added"
+    DOCUMENT_ADDED = "document_added"  # a revision is queued
+    DOCUMENT_READY = "document_ready"
+    DOCUMENT_FAILED = "document_failed"
+    DOCUMENT_DELETED = "document_deleted"
     FLAG_CHANGED = "flag_changed"
     SETTINGS_CHANGED = "settings_changed"
     BREAKER_CHANGED = "breaker_changed"

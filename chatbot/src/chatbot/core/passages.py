@@ -1,18 +1,21 @@
-"""Documents cut into passages: along headings and paragraphs, never in the middle of a word."""
+"""What is stored of a document and found again: passages, and the order of two searches made one."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from chatbot.core.tenancy import TenantId
 
-# About 256 tokens of English: what a small embedding model reads. The tokenizer itself comes with embeddings.
-LONGEST = 1000
-_HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
-_FENCE = re.compile(r"^ {0,3}(```|~~~)")
+# A vector has length one, so that the inner product of two is the cosine of their angle.
+Vector = tuple[float, ...]
+DIMENSIONS = 384
+
+# Below it, neither kind of search is evidence: what is nearest to anything at all is still nearest to something.
+LEAST_SIMILARITY = 0.25
+# Reciprocal rank fusion's usual constant (Cormack, Clarke and Büttcher, 2009).
+_RANK_OFFSET = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,11 +24,16 @@ class Piece:
 
     heading: str
     text: str
+    page: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """A stored passage. Carries its tenant so that whoever is handed one can check it."""
+    """A stored passage. Carries its tenant so that whoever is handed one can check it.
+
+    `similarity` is the cosine with the question, from -1 to 1; None where the question has no vector.
+    `shares_words` says whether the full-text search found it too.
+    """
 
     tenant_id: TenantId
     passage_id: UUID
@@ -33,57 +41,25 @@ class Passage:
     title: str
     heading: str
     text: str
+    page: int | None = None
+    similarity: float | None = None
+    shares_words: bool = True
 
 
-def split(document: str) -> list[Piece]:
-    """The passages of a Markdown or plain-text document, in order, each at most LONGEST characters."""
-    pieces: list[Piece] = []
-    for heading, body in _sections(document):
-        held = ""
-        for part in _parts(body):
-            if held and len(held) + 2 + len(part) > LONGEST:
-                pieces.append(Piece(heading=heading, text=held))
-                held = part
-            else:
-                held = f"{held}\n\n{part}" if held else part
-        if held:
-            pieces.append(Piece(heading=heading, text=held))
-    return pieces
+def embedded_text(piece: Piece) -> str:
+    """What the model reads of a piece: its headings help to tell what it is about."""
+    return f"{piece.heading}\n{piece.text}" if piece.heading else piece.text
 
 
-def _sections(document: str) -> Iterator[tuple[str, str]]:
-    path: list[tuple[int, str]] = []
-    lines: list[str] = []
-    fenced = False
-    for line in document.splitlines():
-        if _FENCE.match(line):
-            fenced = not fenced
-        match = None if fenced else _HEADING.match(line)
-        if match is None:
-            lines.append(line)
-            continue
-        yield " › ".join(title for _, title in path), "\n".join(lines)
-        level = len(match[1])
-        path = [*((above, title) for above, title in path if above < level), (level, match[2])]
-        lines = []
-    yield " › ".join(title for _, title in path), "\n".join(lines)
+def fuse(*rankings: Sequence[UUID]) -> list[UUID]:
+    """One order of several, best first: by the sum of the reciprocal ranks."""
+    scores: dict[UUID, float] = {}
+    for ranking in rankings:
+        for rank, found in enumerate(ranking, start=1):
+            scores[found] = scores.get(found, 0.0) + 1 / (_RANK_OFFSET + rank)
+    return sorted(scores, key=lambda found: -scores[found])
 
 
-def _parts(body: str) -> Iterator[str]:
-    for paragraph in re.split(r"\n[ \t]*\n", body):
-        rest = paragraph.strip()
-        while len(rest) > LONGEST:
-            cut = _cut(rest)
-            yield rest[:cut].rstrip()
-            rest = rest[cut:].lstrip()
-        if rest:
-            yield rest
-
-
-def _cut(text: str) -> int:
-    """Where to end a piece of an overlong paragraph: after a sentence, else at a space, else at the limit."""
-    sentence = max(text.rfind(mark, LONGEST // 2, LONGEST) for mark in (". ", "! ", "? ", "\n"))
-    if sentence > 0:
-        return sentence + 1
-    space = text.rfind(" ", 1, LONGEST)
-    return space if space > 0 else LONGEST
+def is_evidence(passage: Passage) -> bool:
+    """Whether the passage has to do with the question at all."""
+    return passage.shares_words or (passage.similarity is not None and passage.similarity >= LEAST_SIMILARITY)

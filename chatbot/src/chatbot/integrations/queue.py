@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, cast
+from uuid import UUID
 
 from bullmq import Job, Queue, Worker
 from bullmq.backends import RedisBackend
@@ -20,12 +21,14 @@ from bullmq.types import WorkerOptions
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from chatbot.core.documents import RevisionRef
 from chatbot.core.tenancy import TenantId
 from chatbot.errors import QueueUnavailable
 from chatbot.integrations.redis import connection_arguments
 
 NAME = "chatbot"
 CANARY = "canary"
+INGEST = "ingest"
 STATES = ("waiting", "active", "delayed", "failed")
 # Where a job may stay for long, or for ever.
 WAITING_STATES = ("waiting", "paused", "prioritized", "delayed", "failed", "completed")
@@ -71,6 +74,19 @@ class JobQueue:
             raise QueueUnavailable(f"Redis does not answer: {error}") from error
         return removed
 
+    async def send_ingest(self, ref: RevisionRef) -> None:
+        """Puts the revision in unless it is there: the row is the truth, the job only its ids. Raises QueueUnavailable."""
+        data = {
+            "tenant_id": str(ref.tenant_id), "document_id": str(ref.document_id), "revision": ref.revision,
+        }  # fmt: skip
+        # Once an attempt: a job of the last one may still be about to end.
+        job_id = f"{INGEST}-{ref.document_id}-{ref.revision}-{ref.attempt}"
+        options: dict[str, Any] = {"jobId": job_id, "removeOnComplete": True, "removeOnFail": True}
+        try:
+            await self._queue.add(INGEST, data, options)  # pyright: ignore[reportArgumentType]
+        except (RedisError, OSError) as error:
+            raise QueueUnavailable(f"Redis does not answer: {error}") from error
+
     async def state(self) -> QueueState:
         """What is in the queue. Raises QueueUnavailable."""
         try:
@@ -91,6 +107,16 @@ class JobQueue:
 async def _answer(asked: Awaitable[Any] | Any) -> Any:
     """The client's methods are typed for both of its kinds, waiting and not; ours is always awaited."""
     return await asked
+
+
+def ref_of(job: Job) -> RevisionRef:
+    """The revision that an ingest job names. Raises KeyError, TypeError or ValueError for what is none of ours."""
+    data = job.data
+    return RevisionRef(
+        tenant_id=TenantId(UUID(data["tenant_id"])),
+        document_id=UUID(data["document_id"]),
+        revision=int(data["revision"]),
+    )
 
 
 async def finish_canary(client: Redis, job: Job) -> None:

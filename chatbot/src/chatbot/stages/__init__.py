@@ -18,11 +18,14 @@ and those beside the flow:
     administer     members, API keys, widget keys: a tenant's own affairs, audited
     oversee        tenants: create, suspend, resume, quotas, audited
     hand_over      tenant → a ZIP of all its rows; tenant → nothing, with a receipt
-    ingest         file → document with passages
     screen         request's head → let in, or refused before anything is done for it
     switch         flag on or off, audited
     block          network blocked or unblocked, audited
     agree          orders (flags and blocks) → the same in memory, file, PostgreSQL and Redis
+    upload         file or address → a queued revision
+    ingest         a queued revision → passages that answer; `read` says what is in it
+    sweep          rows that are due → jobs
+    delete         document → nothing
     tune           settings of answers, audited; and the copy of the global ones kept fresh
     operate        breakers, the cache, draining: by hand, audited
     check          component → health

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -18,10 +18,13 @@ from chatbot.core.breaker import Breaker
 from chatbot.core.breakers import Breakers
 from chatbot.core.cached import CachedAnswer, Marks
 from chatbot.core.client_address import TrustedProxies
+from chatbot.core.documents import Fetched, MediaType, RevisionRef
 from chatbot.core.flags import Flag
 from chatbot.core.known import KnownCallers
 from chatbot.core.limits import Detour, Limit, Limits, LocalCounts
 from chatbot.core.orders import Orders
+from chatbot.core.outline import Block
+from chatbot.core.passages import Vector
 from chatbot.core.tenancy import TenantId
 from chatbot.core.throttle import Throttle
 from chatbot.core.tokens import Grant
@@ -151,6 +154,8 @@ class Jobs(Protocol):
 
     async def forget_tenant(self, tenant_id: TenantId) -> int: ...
 
+    async def send_ingest(self, ref: RevisionRef) -> None: ...
+
     async def state(self) -> JobCounts: ...
 
 
@@ -171,6 +176,28 @@ class Admitting(Protocol):
     """Places to be answered in."""
 
     async def enter(self, tenant: str) -> Callable[[], None]: ...
+
+
+class Embedder(Protocol):
+    """What turns texts into vectors. `tokens` tells how the texts are cut, also where another model embeds them."""
+
+    name: str
+
+    async def embed(self, texts: Sequence[str]) -> list[Vector]: ...
+
+    def tokens(self, text: str) -> Sequence[tuple[int, int]]: ...
+
+
+class Parser(Protocol):
+    """What reads PDF and HTML, kept apart from this process."""
+
+    async def parse(self, media_type: MediaType, parts: Sequence[bytes], *, whole: bool) -> list[Block]: ...
+
+
+class Fetcher(Protocol):
+    """What fetches a page from outside, and nothing from inside."""
+
+    async def fetch(self, url: str) -> Fetched: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +266,11 @@ class Alarm:
     keeping: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
+def now_of(clocks: Clocks) -> datetime:
+    """The time of day, as rows keep it."""
+    return datetime.fromtimestamp(clocks.wall(), UTC)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
     """Everything a stage needs from outside. `providers` in the order in which they are asked; may be empty."""
@@ -254,6 +286,10 @@ class Outside:
     places: Admitting
     redis: Probe
     jobs: Jobs
+    embedder: Embedder
+    parser: Parser
+    fetcher: Fetcher
+    fetch_allowed: frozenset[str]
     clocks: Clocks
     failure_audit: Throttle
     alarm: Alarm

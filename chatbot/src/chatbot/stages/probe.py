@@ -19,16 +19,16 @@ from chatbot.core.answers import Kind
 from chatbot.core.cached import CachedAnswer
 from chatbot.core.caller import Caller, CallerKind
 from chatbot.core.canary import ASKER, KEEPER
-from chatbot.core.passages import Piece
 from chatbot.core.tenancy import Tenant
 from chatbot.core.violation import Source, Violation, moment
 from chatbot.errors import CacheUnavailable, NotFound, StoreUnavailable, TenantIsolationViolation
+from chatbot.stages.ingest import ingest
 from chatbot.stages.ports import Outside
 from chatbot.stages.retrieve import retrieve
+from chatbot.stages.upload import upload
 from chatbot.stages.withhold import raise_alarm
 from chatbot.store.canaries import ensure_conversation, ensure_tenant, tables_that_show_the_keeper
 from chatbot.store.conversations import owner_of_conversation
-from chatbot.store.documents import replace_document
 from chatbot.telemetry import PROBED_AT, PROBES
 
 log = structlog.get_logger()
@@ -105,9 +105,11 @@ async def _secret(outside: Outside) -> str | None:
 
 
 async def _planted(outside: Outside) -> str | None:
-    piece = Piece(heading="", text=f"The secret of the canary is canary-{secrets.token_hex(16)}.")
-    async with outside.database.tenant(KEEPER.tenant_id) as conn:
-        await replace_document(conn, KEEPER.tenant_id, title="canary.md", sha256=b"", pieces=[piece])
+    content = f"The secret of the canary is canary-{secrets.token_hex(16)}.".encode()
+    ref = await upload(
+        outside.database, outside.clocks, KEEPER, title="canary.md", parts=[content], media_type=None, actor=ACTOR
+    )
+    await ingest(outside, ref)
     return await _secret(outside)
 
 

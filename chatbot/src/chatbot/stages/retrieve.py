@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+import structlog
+
 from chatbot.core.caller import Caller
-from chatbot.core.passages import Passage
+from chatbot.core.passages import Passage, Vector, is_evidence
 from chatbot.core.violation import Source
+from chatbot.errors import ChatbotError
 from chatbot.stages.ports import Outside
 from chatbot.stages.withhold import withhold_foreign
-from chatbot.store.documents import search_passages
-from chatbot.telemetry import SEARCH_SECONDS
+from chatbot.store.corpora import corpus_of
+from chatbot.store.passages import search_passages
+from chatbot.telemetry import EMBED_SECONDS, SEARCH_SECONDS
+
+log = structlog.get_logger()
 
 
 async def retrieve(outside: Outside, caller: Caller, question: str, *, limit: int) -> tuple[Passage, ...]:
-    """The passages that fit, best first. The connection is given back before this returns.
+    """The passages that are evidence, best first.
+
+    The connection is taken once the question is embedded, and given back before this returns.
 
     Raises TenantIsolationViolation, StoreUnavailable.
     """
     tenant_id = caller.tenant.tenant_id
+    vector = await _vector(outside, question)
     async with outside.database.tenant(tenant_id) as conn:
         with SEARCH_SECONDS.time():
-            passages = await search_passages(conn, tenant_id, question, limit=limit)
+            corpus = await corpus_of(conn, tenant_id)
+            passages = await search_passages(conn, tenant_id, corpus, question, vector, limit=limit)
     await withhold_foreign(
         outside, caller, [passage.tenant_id for passage in passages], source=Source.RETRIEVAL
     )
-    return tuple(passages)
+    return tuple(passage for passage in passages if is_evidence(passage))
+
+
+async def _vector(outside: Outside, question: str) -> Vector | None:
+    """The question's vector; None where the embedding service is out of order: words are searched for still."""
+    try:
+        with EMBED_SECONDS.time():
+            return (await outside.embedder.embed([question]))[0]
+    except ChatbotError as error:
+        log.error("question_not_embedded", error=str(error))
+        return None

@@ -20,6 +20,10 @@ SECURITY_DEFINER: Mapping[str, str] = {
     "chain_audit": "gives an entry its place in the chain; returns nothing of another's",
     "tenant_of_key": "the tenant of a key that the caller has",
     "tenant_of_name": "the id of a name that the caller has",
+    "passages_with_words": "ids of passages of the tenant that the transaction has set, and of no other",
+    "due_revisions": "ids and a count of attempts, so that a worker finds what is to be done",
+    "unshelved_tenants": "ids only, so that a worker finds the corpora to be indexed",
+    "emptiest_shelf": "a number from 1 to 16",
     "known_tenants": "ids only, for the labels of a metric",
     "tenant_of_widget_key": "the tenant and the origins of a key that stands in public pages",
     "origin_is_listed": "whether any tenant lists an origin: yes or no, as its preflight tells everyone",
@@ -31,7 +35,8 @@ OTHER_CHECKS: Mapping[tuple[str, str], str] = {
 }
 # Roles without login that see more than one tenant's rows, to look and never to change.
 SEE_ALL: Mapping[str, str] = {
-    "chatbot_directory": "finds the tenant of a key or a name, and lists the names, inside five functions",
+    "chatbot_directory": "finds the tenant of a key or a name, and lists names and what is due, inside eight functions",
+    "chatbot_search": "looks words up, inside one function that keeps to the tenant of the transaction",
     "chatbot_auditor": "reads the audit log of all tenants",
 }
 # What no policy binds, or what reaches the files below the tables.

@@ -21,8 +21,8 @@ _LOCK = 7_302_115
 _CONNECT_SECONDS = 5
 _ROLE_ATTEMPTS = 5
 
-# Without login: what owns, what may look a tenant up, what serves, what reads the audit log.
-ROLES = ("chatbot_owner", "chatbot_directory", "chatbot_app", "chatbot_auditor")
+# Without login: what owns, what may look a tenant up, what may look words up, what serves, what reads the audit log.
+ROLES = ("chatbot_owner", "chatbot_directory", "chatbot_search", "chatbot_app", "chatbot_auditor")
 # A forgotten transaction or a runaway query ends by itself, whatever the program does.
 ROLE_SETTINGS = {
     "statement_timeout": "15s",
@@ -116,9 +116,9 @@ def _prepare_schema(conn: Connection[TupleRow]) -> None:
     conn.execute("GRANT USAGE, CREATE ON SCHEMA public TO chatbot_owner")
     row = conn.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
     if row and not row[0]:  # a superuser may act as anyone; another migrator must be allowed to
-        for role in ("chatbot_owner", "chatbot_directory"):
+        for role in ("chatbot_owner", "chatbot_directory", "chatbot_search"):
             conn.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(role)))
-        conn.execute("GRANT CREATE ON SCHEMA public TO chatbot_directory")
+        conn.execute("GRANT CREATE ON SCHEMA public TO chatbot_directory, chatbot_search")
 
 
 def _upgrade(migration_url: str) -> None:

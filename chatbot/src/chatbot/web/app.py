@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from fastapi import FastAPI
@@ -16,6 +17,7 @@ from chatbot.web import (
     chat,
     controls,
     conversations,
+    documents,
     health,
     orders,
     problems,
@@ -30,6 +32,7 @@ from chatbot.web.middleware import PRODUCT_ROUTES, Guarded, Observed
 from chatbot.web.screened import Screened
 
 DRAIN_LIMIT = timedelta(seconds=30)
+UPLOADS_AT_ONCE = 4
 
 
 def create_app(outside: Outside, *, admin_token: str, drain: Drain | None = None) -> ASGIApp:
@@ -39,8 +42,11 @@ def create_app(outside: Outside, *, admin_token: str, drain: Drain | None = None
     app.state.admin_token = admin_token
     app.state.checks = Checks(outside)
     app.state.drain = drain or Drain(DRAIN_LIMIT)
+    app.state.upload_room = asyncio.Semaphore(UPLOADS_AT_ONCE)
     problems.install(app)
-    for part in (chat, conversations, health, sign_in, widget, admin, controls, orders, settings, tenants):
+    for part in (
+        chat, conversations, documents, health, sign_in, widget, admin, controls, orders, settings, tenants,
+    ):  # fmt: skip
         app.include_router(part.router)
     include_accounts(app.router)
     initialise_series(product_routes=PRODUCT_ROUTES, queue=QUEUE)

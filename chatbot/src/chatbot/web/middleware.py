@@ -15,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chatbot.core.documents import LARGEST_DOCUMENT
 from chatbot.telemetry import HTTP_REQUESTS, HTTP_SECONDS
 from chatbot.web.problems import of_fault
 
@@ -23,6 +24,8 @@ log = structlog.get_logger()
 # What the alerts count. Health, metrics and the admin API are not the product.
 PRODUCT_ROUTES = frozenset({("POST", "/api/chat")})
 LARGEST_BODY = 64 * 1024
+# The bodies that may be larger.
+LARGEST_BODIES = {("POST", "/api/documents"): LARGEST_DOCUMENT}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -79,7 +82,7 @@ def _count(scope: Scope, status: int, seconds: float) -> None:
 
 
 class Guarded:
-    """Security headers on every answer; bodies above LARGEST_BODY bytes are refused before they are read."""
+    """Security headers on every answer; bodies above the path's limit are refused before they are read."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -89,17 +92,18 @@ class Guarded:
             await self._app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "0")
-        too_large = announced.isdecimal() and int(announced) > LARGEST_BODY
+        limit = LARGEST_BODIES.get((scope["method"], scope["path"]), LARGEST_BODY)
+        too_large = announced.isdecimal() and int(announced) > limit
         taken = 0
 
         async def bounded_receive() -> Message:
             nonlocal taken
             if too_large:
-                raise _refusal(f"The body has {announced} bytes")
+                raise _refusal(f"The body has {announced} bytes", limit)
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > LARGEST_BODY:
-                raise _refusal(f"The body has more than {LARGEST_BODY} bytes")
+            if taken > limit:
+                raise _refusal(f"The body has more than {limit} bytes", limit)
             return message
 
         async def guarded_send(message: Message) -> None:
@@ -112,5 +116,5 @@ class Guarded:
         await self._app(scope, bounded_receive, guarded_send)
 
 
-def _refusal(what: str) -> HTTPException:
-    return HTTPException(413, f"{what}; at most {LARGEST_BODY} are taken.")
+def _refusal(what: str, limit: int) -> HTTPException:
+    return HTTPException(413, f"{what}; at most {limit} are taken.")

@@ -13,8 +13,9 @@ from chatbot.bootstrap import outside
 from chatbot.config import Settings
 from chatbot.errors import StoreUnavailable, UnsafeDatabase
 from chatbot.stages.ports import Outside
+from chatbot.stages.repeat import verify_until_done
 from chatbot.web.app import create_app
-from chatbot.web.background import keep_orders, run_loops, verify_until_done
+from chatbot.web.background import keep_orders, run_loops
 from chatbot.web.drain import Drain
 
 log = structlog.get_logger()

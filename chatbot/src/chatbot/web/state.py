@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, cast
 
 from fastapi import Depends, Header, Request
@@ -36,6 +37,11 @@ def drain_of(request: Request) -> Drain:
 def address_of(request: Request) -> Address | None:
     """The client's address, as `Screened` found it behind the trusted proxies."""
     return cast("Address | None", request.state.client_address)
+
+
+def upload_room_of(request: Request) -> asyncio.Semaphore:
+    """Room for uploads, which are held in memory while they arrive; others wait at the door."""
+    return cast("asyncio.Semaphore", request.app.state.upload_room)
 
 
 def client_ip(request: Request) -> str | None:

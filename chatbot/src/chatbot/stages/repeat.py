@@ -1,0 +1,54 @@
+"""What a process does without being asked, again and again, for as long as it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+
+import structlog
+
+from chatbot.errors import ChatbotError, UnsafeDatabase
+from chatbot.stages.ports import Outside
+
+log = structlog.get_logger()
+
+VERIFY_EVERY = timedelta(seconds=1)
+
+
+async def verify_until_done(outside: Outside) -> None:
+    """Tries the boot check until PostgreSQL answers. Raises UnsafeDatabase: the process must stop."""
+    while True:
+        try:
+            await outside.database.verify()
+        except UnsafeDatabase:
+            raise
+        except ChatbotError as error:
+            log.warning("database_not_verified", error=str(error))
+            await asyncio.sleep(VERIFY_EVERY.total_seconds())
+        else:
+            log.info("database_verified")
+            return
+
+
+async def every(
+    pause: timedelta, name: str, action: Callable[[], Awaitable[object]], *, wake: asyncio.Event | None = None
+) -> None:
+    """Does the action for ever; waits `pause` in between, less when woken. One that fails is told of once an outage."""
+    wake = wake or asyncio.Event()
+    failing = False
+    while True:
+        wake.clear()
+        try:
+            await action()
+            if failing:
+                log.info("background_recovered", loop=name)
+            failing = False
+        except Exception as error:  # noqa: BLE001 - the loop's boundary: it must go round again
+            if not failing:  # once an outage, not once a second
+                log.warning("background_failed", loop=name, error=str(error), kind=type(error).__name__)
+            failing = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause.total_seconds()):
+                await wake.wait()

@@ -1,0 +1,105 @@
+"""Passages found by their vector and by their words.
+
+By vector: a corpus without a shelf is read whole, which is exact; one with a shelf through its index. The index gives
+candidates, which are ordered again by the true distance; where it gives fewer than were asked for, the corpus is read
+whole after all. The literal tenant_id is for the planner: a policy alone hides the tenant from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from chatbot.core.passages import Passage, Vector, fuse
+from chatbot.core.tenancy import TenantId
+from chatbot.store.corpora import Corpus
+from chatbot.store.db import Conn
+from chatbot.store.documents import vector_text
+
+# Candidates that each search hands to the fusion.
+CANDIDATES = 40
+# How much of the graph a search of the index visits: recall against time, measured in bench/vector_search.py.
+EF_SEARCH = 120
+
+# It does not name the shelf, so that no index can answer it.
+EXACT = """
+SELECT id, -(embedding <#> %(vector)s::halfvec) AS similarity FROM passages
+ WHERE tenant_id = %(tenant_id)s
+ ORDER BY embedding <#> %(vector)s::halfvec LIMIT %(limit)s
+"""
+SHELVED = """
+WITH near AS MATERIALIZED (
+    SELECT id, embedding <#> %(vector)s::halfvec AS distance FROM passages
+     WHERE tenant_id = %(tenant_id)s AND shelf = %(shelf)s
+     ORDER BY embedding <#> %(vector)s::halfvec LIMIT %(limit)s
+)
+SELECT id, -distance AS similarity FROM near ORDER BY distance + 0
+"""
+PASSAGES = """
+SELECT p.tenant_id, p.id, p.document_id, d.title, p.heading, p.text, p.page
+  FROM passages p JOIN documents d ON d.tenant_id = p.tenant_id AND d.id = p.document_id
+ WHERE p.tenant_id = %(tenant_id)s AND d.tenant_id = %(tenant_id)s AND p.id = ANY (%(ids)s)
+"""
+
+
+async def search_passages(
+    conn: Conn,
+    tenant_id: TenantId,
+    corpus: Corpus,
+    question: str,
+    vector: Vector | None,
+    *,
+    limit: int,
+) -> list[Passage]:
+    """The passages that fit best, by both searches. Without a vector, by words alone."""
+    wanted = max(CANDIDATES, limit)
+    near = await search_near(conn, tenant_id, corpus, vector, limit=wanted) if vector else {}
+    worded = await search_words(conn, question, limit=wanted)
+    best = fuse(list(near), worded)[:limit]
+    return await _passages(conn, tenant_id, best, near=near, worded=set(worded))
+
+
+async def search_near(
+    conn: Conn, tenant_id: TenantId, corpus: Corpus, vector: Vector, *, limit: int
+) -> dict[UUID, float]:
+    """The ids nearest to the vector with their cosine, nearest first: `limit` of them if there are so many."""
+    values = {"tenant_id": tenant_id, "vector": vector_text(vector), "limit": limit, "shelf": corpus.shelf}
+    if corpus.shelved:
+        # LOCAL: for this transaction. A plan for any tenant would be a plan for none.
+        await conn.execute(
+            "SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', %s, true),"
+            " set_config('plan_cache_mode', 'force_custom_plan', true)",
+            (str(max(EF_SEARCH, limit)),),
+        )
+        rows = await (await conn.execute(SHELVED, values)).fetchall()
+        if len(rows) == limit:
+            return {row["id"]: row["similarity"] for row in rows}
+    rows = await (await conn.execute(EXACT, values)).fetchall()
+    return {row["id"]: row["similarity"] for row in rows}
+
+
+async def search_words(conn: Conn, question: str, *, limit: int) -> list[UUID]:
+    """The ids of passages that share words with the question, best first. The tenant is that of the transaction."""
+    cursor = await conn.execute("SELECT id FROM passages_with_words(%s, %s)", (question, limit))
+    return [row["id"] for row in await cursor.fetchall()]
+
+
+async def _passages(
+    conn: Conn, tenant_id: TenantId, ids: Sequence[UUID], *, near: dict[UUID, float], worded: set[UUID]
+) -> list[Passage]:
+    cursor = await conn.execute(PASSAGES, {"tenant_id": tenant_id, "ids": list(ids)})
+    rows = {row["id"]: row for row in await cursor.fetchall()}
+    return [
+        Passage(
+            tenant_id=TenantId(row["tenant_id"]),
+            passage_id=row["id"],
+            document_id=row["document_id"],
+            title=row["title"],
+            heading=row["heading"],
+            text=row["text"],
+            page=row["page"],
+            similarity=near.get(row["id"]),
+            shares_words=row["id"] in worded,
+        )
+        for row in (rows[each] for each in ids if each in rows)
+    ]
