@@ -233,9 +233,7 @@ class Chatbot:
 
     async def add_document(self, tenant: str, title: str, content: str) -> None:
         """A document, ready to answer from."""
-        await ingest(
-            self.parts.database, self.tenants[tenant], title=title, content=content.encode(), actor="test"
-        )
+        await add_document(self.parts, self.tenants[tenant], title, content.encode())
 
     async def call(
         self, method: str, path: str, *, tenant: str = "acme", key: str | None = None, body: Any = None
