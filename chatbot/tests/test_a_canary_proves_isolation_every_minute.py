@@ -32,11 +32,11 @@ LEAKS = {
 
 
 async def test_every_path_holds(chatbot: Chatbot, audit_rows: Callable[[str], list[Any]]) -> None:
-    """On a sound system each path is held, round after round, and nothing is written into the audit log for it."""
+    """On a sound system each path is held, round after round, and the secret is planted once."""
     assert await probe_isolation(chatbot.parts) == HELD
     assert await probe_isolation(chatbot.parts) == HELD
     assert audit_rows("tenant_isolation_violation") == []
-    assert audit_rows("document_added") == [row for row in audit_rows("document_added") if row[1] == "test"]
+    assert [actor for _, actor, _ in audit_rows("document_added")].count("canary") == 1
 
 
 @pytest.mark.parametrize("path", ["policies", "conversation"])

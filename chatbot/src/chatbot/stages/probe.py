@@ -107,7 +107,13 @@ async def _secret(outside: Outside) -> str | None:
 async def _planted(outside: Outside) -> str | None:
     content = f"The secret of the canary is canary-{secrets.token_hex(16)}.".encode()
     ref = await upload(
-        outside.database, outside.clocks, KEEPER, title="canary.md", parts=[content], media_type=None, actor=ACTOR
+        outside.database,
+        outside.clocks,
+        KEEPER,
+        title="canary.md",
+        parts=[content],
+        media_type=None,
+        actor=ACTOR,
     )
     await ingest(outside, ref)
     return await _secret(outside)
