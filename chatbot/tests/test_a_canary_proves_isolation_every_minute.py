@@ -74,12 +74,12 @@ async def test_a_search_that_leaks_is_found(
 
 
 def _search_without_tenant(monkeypatch: pytest.MonkeyPatch) -> None:
-    from chatbot.store import documents
+    from chatbot.store import passages
 
-    for name, value in list(vars(documents).items()):
+    for name, value in list(vars(passages).items()):
         if isinstance(value, str) and "tenant_id = %(tenant_id)s" in value:
             monkeypatch.setattr(
-                documents, name, value.replace("tenant_id = %(tenant_id)s", "tenant_id IS NOT NULL")
+                passages, name, value.replace("tenant_id = %(tenant_id)s", "tenant_id IS NOT NULL")
             )
 
 
