@@ -19,6 +19,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from chatbot.errors import TenantIsolationViolation
 from chatbot_house import APP_ROLE
 
 MINE = "nullif(current_setting('app.tenant_id', true), '')::uuid"
@@ -37,6 +38,7 @@ class Guard:
     module: str = ""
     old: str = ""
     new: str = ""
+    everywhere: bool = False
 
     @property
     def slug(self) -> str:
@@ -126,6 +128,27 @@ CONNECTION = (
         old='"prepare_threshold": None', new='"prepare_threshold": 0',
     ),
 )  # fmt: skip
+
+NAMED = "test_every_statement_names_the_tenant::"
+STATEMENTS = (
+    Guard(
+        name="a search names its tenant",
+        layer="statements",
+        noticed_by=f"{NAMED}test_the_statements_alone_keep_tenants_apart",
+        module="chatbot.store.documents",
+        old="tenant_id = %(tenant_id)s",
+        new="tenant_id IS NOT NULL",
+        everywhere=True,
+    ),
+    Guard(
+        name="a conversation is asked for with its tenant",
+        layer="statements",
+        noticed_by=f"{NAMED}test_a_conversation_is_not_found_by_the_statement_alone",
+        module="chatbot.store.conversations",
+        old="WHERE tenant_id = %s AND id = %s AND",
+        new="WHERE %s::uuid IS NOT NULL AND id = %s AND",
+    ),
+)
 
 DETECTOR = (
     Guard(
@@ -240,7 +263,7 @@ BOOT_CHECK = (
     _boot("pgvector", "pgvector is old", "< LEAST_PGVECTOR", "< ()"),
 )  # fmt: skip
 
-GUARDS = (*DATABASE, *CONNECTION, *DETECTOR, *SHARED, *DOOR, *BOOT_CHECK)
+GUARDS = (*DATABASE, *CONNECTION, *STATEMENTS, *DETECTOR, *SHARED, *DOOR, *BOOT_CHECK)
 
 
 @pytest.fixture
@@ -256,7 +279,7 @@ def without(request: pytest.FixtureRequest) -> Generator[None]:
             if guard.undo:
                 _execute(url, guard.undo)
     else:
-        with mutated(guard.module, guard.old, guard.new):
+        with mutated(guard.module, guard.old, guard.new, everywhere=guard.everywhere):
             yield
 
 
@@ -266,11 +289,11 @@ def _execute(url: str, statement: str) -> None:
 
 
 @contextmanager
-def mutated(name: str, old: str, new: str) -> Generator[None]:
+def mutated(name: str, old: str, new: str, *, everywhere: bool = False) -> Generator[None]:
     """The module's functions and strings as if its source said `new` where it says `old`. Raises LookupError."""
     module = importlib.import_module(name)
     source = inspect.getsource(module)
-    if source.count(old) != 1:
+    if source.count(old) != 1 and not (everywhere and old in source):
         raise LookupError(
             f"{name} holds {old!r} {source.count(old)} times: tests/guards.py must follow the code"
         )
@@ -348,9 +371,19 @@ NOTICED = (
     AssertionError,
     pytest.fail.Exception,
     BaseExceptionGroup,
+    TenantIsolationViolation,
     TimeoutError,
     psycopg.errors.InvalidTextRepresentation,
     psycopg.errors.UniqueViolation,
     psycopg.errors.DuplicatePreparedStatement,
     psycopg.errors.InvalidSqlStatementName,
 )
+
+
+def table() -> str:
+    """The list as docs/explanation/tenant-isolation.md shows it."""
+    rows = [
+        f"| {guard.layer} | {guard.name} | `{guard.noticed_by.rpartition('::')[2].removeprefix('test_')}` |"
+        for guard in GUARDS
+    ]
+    return "\n".join(["| wall | guard | the promise that fails without it |", "|---|---|---|", *rows])
