@@ -92,6 +92,8 @@ THRESHOLDS = [
     (">300 requests per minute", "sum(rate(http_requests_total[5m])) > 5", YES),
     (">300 requests per minute", "sum(rate(http_requests_total[5m])) * 60 > 300", YES),
     (">300 requests/min", "sum(rate(http_requests_total[5m])) > 300", NO),
+    ("<100,000 documents/minute", "rate(documents_total[1m]) < 1666", YES),
+    ("<100,000 documents/minute", "rate(documents_total[1m]) < 1600", NO),
     (">300 requests/min", "sum(increase(http_requests_total[1m])) > 300", YES),
     (">5 failed auth attempts/sec", f"{ERRORS} > 0.05", UNSURE),
     # Times and quantiles.

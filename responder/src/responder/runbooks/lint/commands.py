@@ -15,8 +15,13 @@ _TIMES_OUT = re.compile(r"(?:^|\s)(?:-m\s*\d|--max-time|--connect-timeout|timeou
 _CALLS = re.compile(
     r"^curl\s(?:.*\s)?[\"']?(?:https?:|\$|<|localhost\b|\{\{|[\w-]+(?:\.[\w-]+)+|[\w.-]+:\d+|\[)", re.DOTALL
 )
-# A terminal does no harm to a command that ends by itself.
-_ENDS = re.compile(r"\sexec\b.*\s--\s+(?!(?:/\S*/)?(?:ba|z|a|da|k)?sh(?:\s*$|\s+-l|\s*\|))\S", re.DOTALL)
+# A terminal does no harm to a command that ends by itself, nor is a client interactive that is given what to do.
+_SHELL = r"(?:/\S*/)?(?:ba|z|a|da|k)?sh(?:\s*$|\s+-l|\s*\|)|chroot\s+\S+\s*(?:(?:ba)?sh\s*)?$"
+_ENDS = re.compile(
+    rf"\s(?:exec|debug|run|rsh)\b.*\s--\s+(?!{_SHELL})\S"
+    r"|\b(?:mongo(?:sh)?|mysql|mariadb|psql|sqlite3|cqlsh|clickhouse-client)\b.*\s(?:--eval|--execute|--command|--query|-e|-c|-q)[\s=]",
+    re.DOTALL,
+)
 
 
 def check(subject: Subject) -> Iterator[Defect]:
@@ -38,7 +43,7 @@ def _unending(place: Place, statement: Statement) -> Defect | None:
             place, statement, "command/interactive", Weight.WARNING,
             f"{statement.reason}. Write a command that ends by itself.",
         )  # fmt: skip
-    if statement.trait is Trait.ENDLESS:
+    if statement.trait is Trait.ENDLESS and "--until" not in statement.text:
         offer = f" Bounded: {statement.rewrite}" if statement.rewrite else " Give it an end."
         return _defect(place, statement, "command/unbounded", Weight.WARNING, f"{statement.reason}.{offer}")
     return None
@@ -49,11 +54,11 @@ def _is_mention(place: Place, statement: Statement) -> bool:
     return place.action.language == "inline" and len(statement.text.split()) <= 2
 
 
-# What only makes or refreshes files of one's own, and what only asks.
+# What only makes or refreshes files of one's own, what only asks, and a pod that is gone when its command ends.
 _OWN_FILES = re.compile(
     r"^(?:sudo\s+)?(?:git\s+(?:clone|pull|fetch|checkout|switch|worktree)|npm|npx|yarn|go|cargo|make|pip3?|bundle|gem|brew|mkdir"
     r"|touch|cp|wget|apt(?:-get)?|yum|dnf|(?:docker|podman|crictl)\s+pull)\b"
-    r"|^(?:sudo\s+)?service\s+\S+\s+status\b"
+    r"|^(?:sudo\s+)?service\s+\S+\s+status\b|^(?:kubectl|oc)\s+run\b.*\s--rm\b|\bnvidia-smi\s+(?:dmon|pmon|topo|-q|-L)\b"
 )
 
 

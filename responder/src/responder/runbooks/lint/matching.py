@@ -50,7 +50,7 @@ def _is_about_alerts(runbook: Runbook, entry: AlertEntry) -> bool:
 
     A heading such as PostgreSQL looks like one as well.
     """
-    written = any(meta.key == "alert" for meta in entry.meta)
+    written = any(meta.key == "alert" for meta in entry.meta) and not any("." in name for name in entry.names)
     return written or any(
         name == Path(runbook.path).stem or len(_HUMPS.findall(name)) > 2 for name in entry.names
     )

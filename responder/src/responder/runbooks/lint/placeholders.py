@@ -52,7 +52,7 @@ def _unbound(place: Place, subject: Subject, told: set[tuple[str, int, str]]) ->
             file=place.runbook.path,
             line=_line(place, missing[0]),
             message=f"no value for {', '.join(missing)}, so this cannot run. Bind it in policies/bindings.toml.",
-            runbook_says=_row(place, missing[0]),
+            runbook_says=_row(place.action, missing[0]),
         )
 
 
@@ -64,10 +64,16 @@ def _is_of_a_template(action: Action, placeholder: Placeholder) -> bool:
     """The command's own `{{.name}}`, and `$k` where the shell puts nothing in."""
     if action.kind is not Kind.SHELL:
         return False
-    if placeholder.raw.startswith("{{"):
-        return _TEMPLATE.search(action.text) is not None
+    if placeholder.raw.startswith("{") and _TEMPLATE.search(action.text):
+        return True
     if placeholder.raw.startswith("$"):
-        return placeholder.raw not in _QUOTED.sub("", action.text)
+        own = "mongo" in action.text and placeholder.name.islower()
+        return own or placeholder.raw not in _QUOTED.sub("", action.text).replace(f"\\{placeholder.raw}", "")
+    # Tags of HTML, and what another language puts into its own strings.
+    if placeholder.raw.startswith("<") and f"</{placeholder.name}>" in action.text:
+        return True
+    if placeholder.raw.startswith("{") and re.search(r"\bf[\"']", _row(action, placeholder.raw)):
+        return True
     # Words in capitals between quotes are what a command looks for.
     return placeholder.raw.isupper() and placeholder.raw not in re.sub(r"'[^']*'|\"[^\"]*\"", "", action.text)
 
@@ -115,10 +121,8 @@ def _line(place: Place, raw: str) -> int:
     return place.action.line
 
 
-def _row(place: Place, raw: str) -> str:
-    return next(
-        (row.strip() for row in place.action.text.splitlines() if raw in row), place.action.text.strip()
-    )
+def _row(action: Action, raw: str) -> str:
+    return next((row.strip() for row in action.text.splitlines() if raw in row), action.text.strip())
 
 
 def _secrets(place: Place) -> Iterator[Defect]:

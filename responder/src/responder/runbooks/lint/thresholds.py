@@ -182,7 +182,9 @@ def _first_met(op: str, value: float) -> float:
 
 
 def _close(one: float, other: float) -> bool:
-    return math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-12)
+    # 100,000 a minute is written as 1666 a second.
+    rounded = not one.is_integer() and other.is_integer() and abs(other) >= 100 and abs(one - other) < 1
+    return rounded or math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-12)
 
 
 def _along(one: str, other: str) -> bool:
