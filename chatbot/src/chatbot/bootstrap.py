@@ -13,6 +13,7 @@ from chatbot.config import Settings
 from chatbot.core.answer_settings import AnswerSettings, InForce
 from chatbot.core.breakers import Breakers
 from chatbot.core.known import KnownCallers
+from chatbot.core.offenders import Offenders
 from chatbot.core.throttle import Throttle
 from chatbot.integrations.answer_cache import AnswerCache
 from chatbot.integrations.embeddings import EmbeddingEndpoint, LocalEmbedder, RemoteEmbedder
@@ -77,6 +78,7 @@ async def outside(
                 orders=StandingOrders(flags, settings.flags_file),
                 shared_orders=SharedOrders(for_orders),
                 trusted_proxies=settings.trusted_proxies,
+                offenders=Offenders(),
                 counting=Counting(settings.limits, counts),
                 places=Places(
                     places=settings.answers_at_once,

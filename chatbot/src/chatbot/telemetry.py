@@ -135,6 +135,35 @@ def show_tenants(tenants: Iterable[object]) -> None:
             ISOLATION_VIOLATIONS.labels(tenant_id=label, source=source)
 
 
+class AddressLabels:
+    """Which addresses have series of their own in `auth_attempts_total`, so that their number stays bounded."""
+
+    # An address may try the tenants one by one: beyond so many pairs it is counted with the others.
+    MOST_SERIES = 200
+
+    def __init__(self) -> None:
+        self._heavy: frozenset[str] = frozenset()
+        self._pairs: set[tuple[str, str]] = set()
+
+    def keep(self, heavy: frozenset[str]) -> None:
+        """Removes the series of the addresses that are not among these."""
+        for gone in {address for address, _ in self._pairs} - heavy:
+            AUTH_ATTEMPTS.remove_by_labels({"ip": gone})
+            self._pairs = {pair for pair in self._pairs if pair[0] != gone}
+        self._heavy = heavy
+
+    def take(self, address: str, tenant: str) -> bool:
+        """Whether failures of the address at the tenant have a series of their own."""
+        pair = (address, tenant)
+        if address not in self._heavy or (pair not in self._pairs and len(self._pairs) >= self.MOST_SERIES):
+            return False
+        self._pairs.add(pair)
+        return True
+
+
+ADDRESS_LABELS = AddressLabels()
+
+
 def initialise_series(*, product_routes: Iterable[tuple[str, str]], queue: str) -> None:
     """Makes the series that an alert reads exist at 0: a rate over a series that begins at 1 misses the first event."""
     for method, route in product_routes:

@@ -19,6 +19,7 @@ from chatbot.core.known import LASTS
 from chatbot.core.tenancy import Tenant, TenantId
 from chatbot.core.tokens import Audience, Grant
 from chatbot.errors import Forbidden, StoreUnavailable, TenantSuspended, Unauthenticated
+from chatbot.stages.offend import count_failure
 from chatbot.stages.ports import Outside
 from chatbot.store import audit
 from chatbot.store.api_keys import note_use, owner_of_key
@@ -194,7 +195,7 @@ async def refuse(
 ) -> None:
     """Counts and audits a failed attempt. A flood of them cannot fill the audit log: what was held back is counted."""
     label = UNKNOWN_TENANT if tenant_id is None else tenant_label(tenant_id)
-    AUTH_ATTEMPTS.labels(status="failed", tenant_id=label, ip=OTHER_IP).inc()
+    count_failure(outside, tenant_label=label, ip=ip)
     log.warning("auth_failure", ip=ip, **detail)
     held_back = outside.failure_audit.admit(outside.clocks.monotonic())
     if held_back is None:

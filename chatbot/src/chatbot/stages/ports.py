@@ -22,6 +22,7 @@ from chatbot.core.documents import Fetched, MediaType, RevisionRef
 from chatbot.core.flags import Flag
 from chatbot.core.known import KnownCallers
 from chatbot.core.limits import Detour, Limit, Limits, LocalCounts
+from chatbot.core.offenders import Offenders
 from chatbot.core.orders import Orders
 from chatbot.core.outline import Block
 from chatbot.core.passages import Vector
@@ -284,6 +285,7 @@ class Outside:
     trusted_proxies: TrustedProxies
     counting: Counting
     places: Admitting
+    offenders: Offenders
     redis: Probe
     jobs: Jobs
     embedder: Embedder

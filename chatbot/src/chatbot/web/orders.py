@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from chatbot.core.blocks import LONGEST, Block, BlockChange
+from chatbot.core.blocks import LONGEST, Block, BlockChange, parse_network
 from chatbot.core.flags import MAINTENANCE, Flag
+from chatbot.core.offenders import Offender
 from chatbot.stages.agree import now_of
 from chatbot.stages.block import block, blocks_in_force, unblock
 from chatbot.stages.ports import Outside
@@ -65,6 +66,17 @@ async def unblock_address(request: Request, ip: str, operator: By) -> dict[str, 
     return _changed(outside, await unblock(outside, ip, operator))
 
 
+@router.get("/top-offenders")
+async def list_offenders(request: Request, most: Annotated[int, Query(ge=1, le=100)] = 10) -> dict[str, Any]:
+    """The addresses that failed to sign in most often, in this process; half of the past is forgotten every ten minutes."""
+    outside = outside_of(request)
+    now = outside.clocks.monotonic()
+    return {
+        "offenders": [_offender(outside, each, now) for each in outside.offenders.top(most)],
+        "scope": "this process, until it restarts",
+    }
+
+
 @router.get("/maintenance")
 async def read_maintenance(request: Request) -> dict[str, Any]:
     """Whether the product is closed, and what people are told."""
@@ -100,6 +112,17 @@ def _block(outside: Outside, block: Block) -> dict[str, Any]:
         "reason": block.reason,
         "changed_by": block.changed_by,
         "changed_at": block.changed_at.isoformat(),
+    }
+
+
+def _offender(outside: Outside, each: Offender, now: float) -> dict[str, Any]:
+    network = parse_network(each.name)
+    return {
+        "network": str(network),
+        "failures_at_least": each.surely,
+        "failures_at_most": each.count,
+        "last_seen_seconds_ago": round(now - each.last_seen, 1),
+        "blocked": outside.orders.blocklist.covering(network.network_address, now_of(outside)) is not None,
     }
 
 
