@@ -17,6 +17,7 @@ from chatbot.core.offenders import Offenders
 from chatbot.core.throttle import Throttle
 from chatbot.integrations.answer_cache import AnswerCache
 from chatbot.integrations.embeddings import EmbeddingEndpoint, LocalEmbedder, RemoteEmbedder
+from chatbot.integrations.failures import LocalFailures, SharedFailures
 from chatbot.integrations.fetcher import SafeFetcher
 from chatbot.integrations.flags import Flags
 from chatbot.integrations.llm import ChatModel, Endpoint
@@ -24,6 +25,7 @@ from chatbot.integrations.orders import StandingOrders
 from chatbot.integrations.orders_redis import SharedOrders
 from chatbot.integrations.parser import SubprocessParser
 from chatbot.integrations.passwords import Passwords
+from chatbot.integrations.proof_of_work import ProofOfWork
 from chatbot.integrations.queue import JobQueue
 from chatbot.integrations.rate_limits import SharedCounts
 from chatbot.integrations.redis import RedisProbe, new_client
@@ -52,8 +54,8 @@ async def outside(
     """Everything a stage is handed, opened, and closed at the end. The database is not verified yet."""
     stamina.instrumentation.set_on_retry_hooks(())  # retries are counted by the stage that makes them
     # A client for each purpose: a cancelled request of one kind must not disturb the connections of the other.
-    clients = [new_client(settings.redis_url) for _ in range(4)]
-    for_probe, for_jobs, for_answers, for_orders = clients
+    clients = [new_client(settings.redis_url) for _ in range(5)]
+    for_probe, for_jobs, for_answers, for_orders, for_failures = clients
     counts = SharedCounts(settings.redis_url)
     try:
         async with (
@@ -79,6 +81,9 @@ async def outside(
                 shared_orders=SharedOrders(for_orders),
                 trusted_proxies=settings.trusted_proxies,
                 offenders=Offenders(),
+                failures=SharedFailures(for_failures),
+                local_failures=LocalFailures(),
+                proof_of_work=ProofOfWork(settings.signing_keys[0].encode()),
                 counting=Counting(settings.limits, counts),
                 places=Places(
                     places=settings.answers_at_once,

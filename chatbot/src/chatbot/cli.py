@@ -1,27 +1,20 @@
-"""The commands: chatbot migrate · serve · work · tenant · member · key · widget · block · maintenance · document."""
+"""The commands: chatbot migrate · serve · work · tenant · member · key · widget · block · maintenance · unlock · document."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
 from chatbot import config, worker
-from chatbot.bootstrap import CLOCKS, outside
-from chatbot.commands import keys, members, tenants
-from chatbot.core.audit import Operator
+from chatbot.bootstrap import CLOCKS
+from chatbot.commands import keys, members, orders, tenants
 from chatbot.core.documents import LARGEST_DOCUMENT, Document, RevisionRef, Status
-from chatbot.core.flags import MAINTENANCE
 from chatbot.core.tenancy import Tenant
-from chatbot.errors import BadRequest, ChatbotError, Conflict, StoreUnavailable
-from chatbot.stages.agree import agree
-from chatbot.stages.block import block, blocks_in_force, unblock
-from chatbot.stages.ports import Outside
-from chatbot.stages.switch import switch
+from chatbot.errors import BadRequest, ChatbotError, Conflict
 from chatbot.stages.upload import upload
 from chatbot.store.db import Database
 from chatbot.store.documents import document_of
@@ -30,7 +23,6 @@ from chatbot.telemetry import configure_logging
 from chatbot.web.serve import serve
 
 ACTOR = "command line"
-OPERATOR = Operator(actor=ACTOR)
 POLL_SECONDS = 0.2
 
 
@@ -61,24 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     members.add_to(commands)
     keys.add_to(commands)
 
-    blocks = commands.add_parser("block", help="addresses that are not answered").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
-    add = blocks.add_parser("add", help="do not answer an address or network for a time")
-    add.add_argument("ip")
-    add.add_argument("--seconds", type=int, default=3600, help="for how long; default 3600")
-    add.add_argument("--reason", required=True)
-    add.add_argument("--force", action="store_true", help="also a trusted proxy or this machine")
-    add.set_defaults(run=_block)
-    remove = blocks.add_parser("remove", help="answer it again")
-    remove.add_argument("ip")
-    remove.set_defaults(run=_unblock)
-    blocks.add_parser("list", help="the blocks in force").set_defaults(run=_list_blocks)
-
-    maintenance = commands.add_parser("maintenance", help="close the product for a while, or open it again")
-    maintenance.add_argument("to", choices=("on", "off"))
-    maintenance.add_argument("--message", help="what people are told")
-    maintenance.set_defaults(run=_maintain)
+    orders.add_to(commands)
 
     document = commands.add_parser("document", help="a tenant's documents").add_subparsers(
         required=True, metavar="COMMAND"
@@ -112,69 +87,6 @@ def _work(_: argparse.Namespace) -> None:
     settings = config.load_settings()
     configure_logging(level=settings.log_level, folder=settings.log_dir)
     asyncio.run(worker.work(settings))
-
-
-def _block(chosen: argparse.Namespace) -> None:
-    async def order(parts: Outside) -> str:
-        change = await block(
-            parts, chosen.ip, OPERATOR, seconds=chosen.seconds, reason=chosen.reason, force=chosen.force
-        )
-        return f"{change.block.network} is not answered until {change.block.expires_at:%Y-%m-%d %H:%M} UTC."
-
-    _order(order)
-
-
-def _unblock(chosen: argparse.Namespace) -> None:
-    async def order(parts: Outside) -> str:
-        return f"{(await unblock(parts, chosen.ip, OPERATOR)).block.network} is answered again."
-
-    _order(order)
-
-
-def _list_blocks(_: argparse.Namespace) -> None:
-    async def order(parts: Outside) -> str:
-        lines = [
-            f"{each.network}  until {each.expires_at:%Y-%m-%d %H:%M} UTC  {each.reason}"
-            for each in blocks_in_force(parts)
-        ]
-        return "\n".join(lines) or "Nothing is blocked."
-
-    _order(order)
-
-
-def _maintain(chosen: argparse.Namespace) -> None:
-    async def order(parts: Outside) -> str:
-        on = chosen.to == "on"
-        await switch(parts, MAINTENANCE, OPERATOR, enabled=on, message=chosen.message)
-        return "The product is closed for maintenance." if on else "The product is open."
-
-    _order(order)
-
-
-def _order(order: Callable[[Outside], Awaitable[str]]) -> None:
-    """Gives an order by every way that can be reached: PostgreSQL, Redis, and the file that the server looks at."""
-    settings = config.load_settings()
-    configure_logging(level="CRITICAL", folder=None)  # what happened is said in a sentence
-
-    async def give() -> str:
-        async with outside(settings) as parts:
-            with suppress(StoreUnavailable):
-                await parts.database.verify()
-            await agree(parts)
-            done = await order(parts)
-            if parts.orders.owed:
-                done += f" PostgreSQL cannot be reached: {_who_learns(settings)}"
-            return done
-
-    print(asyncio.run(give()))
-
-
-def _who_learns(settings: config.Settings) -> str:
-    if settings.flags_file is None:
-        return (
-            "servers learn of it by Redis only; set CHATBOT_FLAGS_FILE to a file that a server reads as well."
-        )
-    return f"servers learn of it by Redis, and from {settings.flags_file}."
 
 
 def _add_documents(chosen: argparse.Namespace) -> None:

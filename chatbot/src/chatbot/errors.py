@@ -11,6 +11,8 @@
     ├── BudgetSpent            the tenant's tokens or requests of the day are used up      (try again)
     ├── Blocked                the address is blocked for a time
     ├── RateLimited            asked more often than the limit allows                    (try again)
+    ├── SignInDelayed          after failed attempts the next must wait                  (try again)
+    ├── ChallengeRequired      after failed attempts a proof of work is needed           (try again)
     ├── Overloaded             every place to be answered in, or to wait for one, is taken (try again)
     ├── ClientLeft             nobody waits for the answer any more
     ├── NotFound               no such tenant, conversation, flag
@@ -36,6 +38,9 @@ The message of an error is a sentence for a person: what happened, the value, th
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 
 class ChatbotError(Exception):
@@ -121,6 +126,30 @@ class RateLimited(ChatbotError):
         self.amount = amount
         self.seconds = seconds
         self.retry_after = retry_after
+
+
+class SignInDelayed(ChatbotError):
+    """After failed attempts the next must wait. `retry_after` is in seconds."""
+
+    permanent = False
+    remedy = (
+        "Try again after the seconds in Retry-After. A link for a new password opens the account at once."
+    )
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ChallengeRequired(ChatbotError):
+    """After failed attempts a proof of work is needed. `challenge` is one, as the altcha widget takes it."""
+
+    permanent = False
+    remedy = "Solve the challenge in this document with an altcha solver, and send the same again with its payload as 'proof'."
+
+    def __init__(self, message: str, *, challenge: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.challenge = challenge
 
 
 class Overloaded(ChatbotError):

@@ -80,6 +80,11 @@ RATE_LIMITED = Counter("rate_limited", "Requests refused with 429, by the limit.
 RATE_LIMITS_LOCAL = Gauge("rate_limits_local", "1 while Redis is gone and each process counts for itself.")
 ANSWER_PLACES = Gauge("answer_places", "Places to be answered in, and requests waiting for one.", ["state"])
 ANSWER_WAIT = Histogram("answer_wait_seconds", "Waiting for a place to be answered in.", buckets=SECONDS)
+SIGN_IN_DEMANDS = Counter(
+    "sign_in_demands",
+    "Attempts to sign in that had to wait, were given a challenge, or proved their work.",
+    ["demand"],
+)
 ORDERS_OWED = Gauge("orders_owed", "Audit entries of flags and blocks that wait for PostgreSQL to come back.")
 PROBES = Counter(
     "isolation_probes",
@@ -177,6 +182,8 @@ def initialise_series(*, product_routes: Iterable[tuple[str, str]], queue: str) 
         SECURITY_EVENTS.labels(result=result)
     for status in AUTH_STATUSES:
         AUTH_ATTEMPTS.labels(status=status, tenant_id=UNKNOWN_TENANT, ip=OTHER_IP)
+    for demand in ("wait", "challenge", "proved"):
+        SIGN_IN_DEMANDS.labels(demand=demand)
     for reason in REFUSALS:
         REFUSED.labels(reason=reason)
     for breaker in BREAKERS:

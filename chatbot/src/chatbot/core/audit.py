@@ -44,6 +44,7 @@ class AuditEvent(StrEnum):
     DRAIN_CHANGED = "drain_changed"
     IP_BLOCKED = "ip_blocked"
     IP_UNBLOCKED = "ip_unblocked"
+    SIGN_IN_UNLOCKED = "sign_in_unlocked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ and those beside the flow:
     oversee        tenants: create, suspend, resume, quotas, audited
     hand_over      tenant → a ZIP of all its rows; tenant → nothing, with a receipt
     screen         request's head → let in, or refused before anything is done for it
+    defend         attempt to sign in → let through, told to wait, or asked for a proof of work
     offend         failed attempt → a count, by address where that fails often
     switch         flag on or off, audited
     block          network blocked or unblocked, audited

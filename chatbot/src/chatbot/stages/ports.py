@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from chatbot.core.answer_settings import InForce
@@ -18,6 +18,7 @@ from chatbot.core.breaker import Breaker
 from chatbot.core.breakers import Breakers
 from chatbot.core.cached import CachedAnswer, Marks
 from chatbot.core.client_address import TrustedProxies
+from chatbot.core.defence import Attempt, Proof, Tallies
 from chatbot.core.documents import Fetched, MediaType, RevisionRef
 from chatbot.core.flags import Flag
 from chatbot.core.known import KnownCallers
@@ -173,6 +174,53 @@ class Counting:
         self.redis = Detour(self.AROUND_REDIS_SECONDS)
 
 
+class Failures(Protocol):
+    """Failed sign-ins, as all processes know them."""
+
+    async def take(self, attempt: Attempt, now: float) -> Tallies: ...
+
+    async def give_back(self, attempt: Attempt, now: float, before: Tallies) -> None: ...
+
+    async def forgive(self, account: str) -> None: ...
+
+    async def welcome(self, attempt: Attempt) -> None: ...
+
+    async def use(self, nonce: str, seconds: int) -> bool: ...
+
+
+class FailuresHere(Protocol):
+    """Failed sign-ins, as this process knows them."""
+
+    def take(self, attempt: Attempt, now: float) -> Tallies: ...
+
+    def give_back(self, attempt: Attempt, now: float, before: Tallies) -> None: ...
+
+    def forgive(self, account: str) -> None: ...
+
+    def welcome(self, attempt: Attempt, now: float) -> None: ...
+
+    def use(self, nonce: str, expires_at: float) -> bool: ...
+
+
+class Solution(Protocol):
+    """A right solution of a challenge of ours."""
+
+    @property
+    def nonce(self) -> str: ...
+    @property
+    def proof(self) -> Proof: ...
+    @property
+    def expires_at(self) -> int: ...
+
+
+class Challenges(Protocol):
+    """Proof of work."""
+
+    def challenge(self, proof: Proof, *, now: float) -> dict[str, Any]: ...
+
+    def check(self, text: str, *, now: float) -> Solution | None: ...
+
+
 class Admitting(Protocol):
     """Places to be answered in."""
 
@@ -286,6 +334,9 @@ class Outside:
     counting: Counting
     places: Admitting
     offenders: Offenders
+    failures: Failures
+    local_failures: FailuresHere
+    proof_of_work: Challenges
     redis: Probe
     jobs: Jobs
     embedder: Embedder

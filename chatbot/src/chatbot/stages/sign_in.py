@@ -22,10 +22,12 @@ from chatbot.core.credentials import (
     read_ticket,
     same_secret,
 )
+from chatbot.core.defence import account_of
 from chatbot.core.tenancy import Tenant, TenantId
 from chatbot.core.tokens import Audience, Grant
 from chatbot.errors import Forbidden, NotFound, Unauthenticated
 from chatbot.stages.authenticate import check_open, count_success, refuse
+from chatbot.stages.defend import forgive
 from chatbot.stages.ports import Outside
 from chatbot.store.audit import add_entry
 from chatbot.store.db import Conn
@@ -174,6 +176,7 @@ async def accept_invitation(outside: Outside, text: str, *, password: str, ip: s
             await _note(conn, AuditEvent.PASSWORD_CHANGED, ticket.tenant_id, member.id, ip=ip)
     if not used:  # by somebody who was quicker
         raise await _bad_link(outside, ip=ip)
+    await forgive(outside, account_of(tenant=tenant_name, email=member.email))
     return member
 
 

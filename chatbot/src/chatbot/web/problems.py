@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +18,7 @@ from chatbot.errors import (
     BodyTooLarge,
     BudgetSpent,
     CacheUnavailable,
+    ChallengeRequired,
     ChatbotError,
     ClientLeft,
     Conflict,
@@ -30,6 +32,7 @@ from chatbot.errors import (
     QuotaReached,
     RateLimited,
     RerankFailed,
+    SignInDelayed,
     StoreUnavailable,
     TenantIsolationViolation,
     TenantSuspended,
@@ -46,6 +49,8 @@ _STATUS: tuple[tuple[type[ChatbotError], int, str], ...] = (
     (QuotaReached, 403, "Quota reached"),
     (BudgetSpent, 429, "Budget of the day spent"),
     (Blocked, 403, "Blocked"),
+    (SignInDelayed, 429, "Too many failures"),
+    (ChallengeRequired, 403, "Proof of work needed"),
     (RateLimited, 429, "Too many requests"),
     (NotFound, 404, "Not found"),
     (BadRequest, 400, "Not understood"),
@@ -70,7 +75,14 @@ _REMEDIES = {
 
 
 def problem(
-    *, kind: str, status: int, title: str, detail: str, remedy: str, retry_after: int | None = None
+    *,
+    kind: str,
+    status: int,
+    title: str,
+    detail: str,
+    remedy: str,
+    retry_after: int | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Response:
     """A problem document. `kind` is a stable name that a program can compare. `retry_after` is in seconds."""
     headers = {"WWW-Authenticate": 'ApiKey realm="bitb-chatbot"'} if status == 401 else {}
@@ -83,6 +95,7 @@ def problem(
         "detail": detail,
         "remedy": remedy,
         "request_id": structlog.contextvars.get_contextvars().get("request_id"),
+        **(more or {}),
     }
     return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
@@ -98,6 +111,7 @@ def of_error(error: ChatbotError) -> Response:
                 detail=str(error),
                 remedy=error.remedy,
                 retry_after=error.retry_after,
+                more={"challenge": error.challenge} if isinstance(error, ChallengeRequired) else None,
             )
             if isinstance(error, RateLimited):
                 # The fields of draft-ietf-httpapi-ratelimit-headers.

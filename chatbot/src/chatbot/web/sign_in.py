@@ -8,7 +8,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from chatbot.core.credentials import LONGEST_EMAIL, LONGEST_PASSWORD
+from chatbot.core.defence import attempt
 from chatbot.stages.authenticate import authenticate
+from chatbot.stages.defend import defended
 from chatbot.stages.sign_in import (
     SignedIn,
     accept_invitation,
@@ -17,7 +19,7 @@ from chatbot.stages.sign_in import (
     sign_in,
     sign_out,
 )
-from chatbot.web.state import Shown, client_ip, outside_of
+from chatbot.web.state import Shown, address_of, client_ip, outside_of
 
 router = APIRouter(prefix="/api")
 
@@ -31,11 +33,12 @@ class _Body(BaseModel):
 
 
 class SignInBody(_Body):
-    """Which tenant, who, and the proof."""
+    """Which tenant, who, and the password; `proof` is the payload of a solved challenge, where one was asked for."""
 
     tenant: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00]*$")]
     email: Text
     password: Password
+    proof: Annotated[str, Field(max_length=4000)] | None = None
 
 
 class RefreshBody(_Body):
@@ -61,13 +64,16 @@ class AcceptBody(_Body):
 @router.post("/sign-in")
 async def post_sign_in(request: Request, body: SignInBody) -> dict[str, Any]:
     """A session: a short-lived access token, to be sent as `Authorization: Bearer`, and a refresh token."""
-    signed_in = await sign_in(
-        outside_of(request),
-        tenant_name=body.tenant,
-        email=body.email,
-        password=body.password,
-        ip=client_ip(request),
-    )
+    outside = outside_of(request)
+    tried = attempt(tenant=body.tenant, email=body.email, address=address_of(request))
+    async with defended(outside, tried, proof=body.proof):
+        signed_in = await sign_in(
+            outside,
+            tenant_name=body.tenant,
+            email=body.email,
+            password=body.password,
+            ip=client_ip(request),
+        )
     return _shown(signed_in)
 
 
