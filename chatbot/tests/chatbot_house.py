@@ -289,8 +289,8 @@ def settings_for(app_url: str, redis_url: str, **changes: Any) -> Settings:
         database_url=app_url, redis_url=redis_url, host="127.0.0.1", port=1, worker_metrics_port=1,
         admin_token=ADMIN_TOKEN, signing_keys=SIGNING_KEYS, log_dir=None,
         log_level="INFO", flags_file=None, pool_size=2, top_k=6,
-        max_tokens=100, drain_seconds=1, rerank_url=None, security_webhook=None, providers=(), limits={},
-        answers_at_once=1000,
+        max_tokens=100, drain_seconds=1, cache_seconds=0, rerank_url=None, security_webhook=None, providers=(),
+        limits={}, answers_at_once=1000,
     )  # fmt: skip
     return replace(settings, **changes)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import aiohttp
 import stamina
 
 from chatbot.config import Settings
 from chatbot.core.answer_settings import AnswerSettings, InForce
+from chatbot.core.breaker import Breaker, Limits
 from chatbot.core.breakers import Breakers
 from chatbot.core.known import KnownCallers
 from chatbot.core.offenders import Offenders
@@ -35,8 +37,11 @@ from chatbot.integrations.session import new_session
 from chatbot.integrations.tokens import TokenSigner
 from chatbot.stages.admit import Places
 from chatbot.stages.ports import Alarm, Clocks, Counting, Embedder, Hook, Outside, Provider
+from chatbot.stages.together import Together
 from chatbot.store.db import Database
 
+# One failure is enough: each further one would make a question wait. No metric shows this breaker.
+CACHE_LIMITS = Limits(in_a_row=1, probes=1, open_for=timedelta(seconds=2))
 CLOCKS = Clocks(monotonic=time.monotonic, wall=time.time)
 # Failed attempts written into the audit log; the metric counts all of them.
 AUDITED_FAILURES_PER_SECOND = 10
@@ -106,6 +111,9 @@ async def outside(
                     throttle=Throttle(per_second=KEPT_VIOLATIONS_PER_SECOND, burst=KEPT_VIOLATIONS_AT_ONCE),
                 ),
                 cache=AnswerCache(for_answers),
+                cache_breaker=Breaker("cache", CACHE_LIMITS),
+                cache_lasts=timedelta(seconds=settings.cache_seconds),
+                together=Together(),
                 settings=InForce(_answer_settings(settings)),
                 known=KnownCallers(),
                 passwords=Passwords(),

@@ -73,6 +73,7 @@ class Settings:
     top_k: int
     max_tokens: int
     drain_seconds: int
+    cache_seconds: int
     rerank_url: str | None
     security_webhook: WebhookSettings | None
     providers: tuple[ProviderSettings, ...]
@@ -157,6 +158,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         pool_size=reader.number("CHATBOT_POOL_SIZE", default=10, most=500),
         top_k=reader.number("CHATBOT_TOP_K", default=6, most=50),
         max_tokens=reader.number("CHATBOT_MAX_TOKENS", default=800, most=32_000),
+        cache_seconds=reader.number("CHATBOT_CACHE_SECONDS", default=3600, most=86_400, least=0),
         drain_seconds=reader.number("CHATBOT_DRAIN_SECONDS", default=30, most=3600),
         rerank_url=reader.url("CHATBOT_RERANK_URL", default=None),
         security_webhook=_security_webhook(reader, environ),
@@ -224,10 +226,10 @@ class _Reader:
         self._environ = environ
         self.faults: list[str] = []
 
-    def number(self, name: str, *, default: int, most: int) -> int:
+    def number(self, name: str, *, default: int, most: int, least: int = 1) -> int:
         raw = self._environ.get(name) or str(default)
-        if not (raw.isascii() and raw.isdecimal()) or not 0 < int(raw) <= most:
-            self.faults.append(f"{name} is '{raw}'; it must be a number from 1 to {most}.")
+        if not (raw.isascii() and raw.isdecimal()) or not least <= int(raw) <= most:
+            self.faults.append(f"{name} is '{raw}'; it must be a number from {least} to {most}.")
             return default
         return int(raw)
 

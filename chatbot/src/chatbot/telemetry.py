@@ -114,7 +114,15 @@ BREAKER_STATES = ("closed", "open", "half_open", "forced_open")
 AUTH_STATUSES = ("success", "failed")
 STATUSES_FROM_THE_START = ("200", "500", "502")
 REFUSALS = ("blocked", "queue_full", "queue_timeout", "tenant_share")
-ANSWER_KINDS = ("generated", "fallback", "extractive", "not_in_documents", "incomplete", "cancelled")
+ANSWER_KINDS = (
+    "generated",
+    "fallback",
+    "extractive",
+    "not_in_documents",
+    "incomplete",
+    "cancelled",
+    "cached",
+)
 
 # A tenant's id is a label only for the first of them: the number of series stays bounded.
 TENANT_LABELS = 200

@@ -17,7 +17,7 @@ from chatbot.core.tenancy import TenantId
 # answer that broke off, or that an outage made. The fallback's and the refusal's are kept for a moment only: Groq
 # comes back, and a refusal is what people try again with other words.
 LASTS: Mapping[Kind, timedelta] = {
-    Kind.GENERATED: timedelta(hours=1),
+    Kind.GENERATED: timedelta(days=1),  # at most: CHATBOT_CACHE_SECONDS says how long
     Kind.FALLBACK: timedelta(minutes=1),
     Kind.NOT_IN_DOCUMENTS: timedelta(minutes=1),
 }
@@ -50,7 +50,7 @@ def normalised(question: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", question).casefold().split()).rstrip(" ?!.")
 
 
-def digest(question: str, *, revision: int, settings: AnswerSettings) -> str:
+def digest(question: str, *, revision: int, settings: AnswerSettings, rerank: bool) -> str:
     """What an answer depends on beside its tenant, in 64 hexadecimal digits."""
     basis = (
         revision,
@@ -58,6 +58,7 @@ def digest(question: str, *, revision: int, settings: AnswerSettings) -> str:
         settings.max_tokens,
         settings.providers,
         sorted(settings.models.items()),
+        rerank,
         normalised(question),
     )
     return hashlib.sha256(repr(basis).encode()).hexdigest()

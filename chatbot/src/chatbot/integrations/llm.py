@@ -173,7 +173,7 @@ class ChatModel:
                 )
             choices = event["choices"]
             if choices and (text := choices[0]["delta"].get("content")):
-                yield str(text)
+                yield str(text).replace("\x00", "")  # PostgreSQL could not keep it
             # Groq has it under a name of its own as well.
             if used := event.get("usage") or event.get("x_groq", {}).get("usage"):
                 yield Usage(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import structlog
 
-from chatbot.core.answers import NOT_IN_DOCUMENTS, Done, Kind, Part, Sources, Token, Usage, shown
+from chatbot.core.answers import NO_USAGE, NOT_IN_DOCUMENTS, Done, Kind, Part, Sources, Token, Usage, shown
+from chatbot.core.cached import CachedAnswer
 from chatbot.core.caller import Caller
 from chatbot.core.citations import Citations
 from chatbot.core.history import searched_for, tokens_of
@@ -23,6 +25,7 @@ from chatbot.stages.recollect import Start, recollect
 from chatbot.stages.remember import remember
 from chatbot.stages.rerank import rerank
 from chatbot.stages.retrieve import retrieve
+from chatbot.stages.reuse import Found, find_answer, keep_answer
 from chatbot.stages.spend import charge, reserve
 from chatbot.store.conversations import Exchange, source_ids
 from chatbot.telemetry import ANSWERS, RAG_SECONDS
@@ -39,7 +42,8 @@ class Question:
     conversation_id: UUID | None
     start: Start
     passages: tuple[Passage, ...]
-    reservation: Reservation
+    reservation: Reservation | None
+    found: Found | None
     asked_at: float
 
 
@@ -50,32 +54,75 @@ async def prepare(outside: Outside, caller: Caller, text: str, *, conversation_i
     """
     asked_at = outside.clocks.monotonic()
     start = await recollect(outside, caller, conversation_id)
-    found = await retrieve(
-        outside, caller, searched_for(text, start.turns), limit=start.settings.similarity_top_k
-    )
-    passages = await rerank(outside, text, found)
+    passages: tuple[Passage, ...] = ()
+    reservation: Reservation | None = None
+    found = None if conversation_id else await find_answer(outside, caller, text, start)
+    if found is not None and found.answer is not None:
+        # Counted with the exchange; only where the day's requests are used up is it refused first.
+        reservation = await reserve(outside, caller, tokens=0) if start.spent else None
+    else:
+        passages = await _search(outside, caller, text, start)
+        reservation = await reserve(outside, caller, tokens=_most(start, text, passages))
     return Question(
         caller=caller,
         text=text,
         conversation_id=conversation_id,
         start=start,
         passages=passages,
-        reservation=await reserve(outside, caller, tokens=_most(start, text, passages)),
+        reservation=reservation,
+        found=found,
         asked_at=asked_at,
     )
 
 
-async def stream(outside: Outside, question: Question) -> AsyncGenerator[Part]:
-    """Sources, tokens, done. No database connection is held while tokens flow.
+async def _search(outside: Outside, caller: Caller, text: str, start: Start) -> tuple[Passage, ...]:
+    wanted = searched_for(text, start.turns)
+    found = await retrieve(outside, caller, wanted, limit=start.settings.similarity_top_k)
+    return await rerank(outside, text, found)
 
-    What was given out is what is kept, byte for byte: citations are checked before both.
-    """
+
+async def stream(outside: Outside, question: Question) -> AsyncGenerator[Part]:
+    """Sources, tokens, done. No database connection is held while tokens flow."""
+    cached = question.found.answer if question.found else None
+    parts = _again(outside, question, cached) if cached else _anew(outside, question)
+    async with aclosing(parts):
+        async for part in parts:
+            yield part
+
+
+async def _again(outside: Outside, question: Question, answer: CachedAnswer) -> AsyncGenerator[Part]:
+    """An answer that was given before. It costs nothing, and is kept in a conversation like any other."""
+    yield Sources(shown=answer.sources)
+    yield Token(text=answer.text)
+    ANSWERS.labels(kind="cached").inc()
+    RAG_SECONDS.observe(outside.clocks.monotonic() - question.asked_at)
+    exchange = Exchange(
+        question=question.text,
+        answer=answer.text,
+        kind=answer.kind,
+        usage=NO_USAGE,
+        sources=tuple(str(source["id"]) for source in answer.sources),
+    )
+    counted = question.reservation is not None
+    yield Done(
+        kind=answer.kind,
+        provider=answer.provider,
+        model=answer.model,
+        usage=NO_USAGE,
+        cached=True,
+        conversation_id=await remember(outside, question.caller, None, exchange, counted=counted),
+    )
+
+
+async def _anew(outside: Outside, question: Question) -> AsyncGenerator[Part]:
+    """What was given out is what is kept, byte for byte: citations are checked before both."""
     answer: list[str] = []
     ending: Ending | None = None
     spent = Spent()
     citations = Citations(sources=len(question.passages))
+    sources = shown(question.passages)
     try:
-        yield Sources(shown=shown(question.passages))
+        yield Sources(shown=sources)
         async with aclosing(_text(outside, question, spent)) as parts:
             async for part in parts:
                 for piece in _cited(citations, part):
@@ -87,7 +134,8 @@ async def stream(outside: Outside, question: Question) -> AsyncGenerator[Part]:
     finally:
         ANSWERS.labels(kind=ending.kind if ending else "cancelled").inc()
         RAG_SECONDS.observe(outside.clocks.monotonic() - question.asked_at)
-        await asyncio.shield(_settle(outside, question.reservation, spent.usage))
+        if question.reservation is not None:
+            await asyncio.shield(_settle(outside, question.reservation, spent.usage))
     if ending is None:
         raise RuntimeError("the text ended without saying how")
     exchange = Exchange(
@@ -97,6 +145,8 @@ async def stream(outside: Outside, question: Question) -> AsyncGenerator[Part]:
         usage=spent.usage,
         sources=source_ids(question.passages),
     )
+    if question.found is not None:
+        await keep_answer(outside, question.found, _to_keep(question, ending, exchange, sources))
     yield Done(
         kind=ending.kind,
         provider=ending.provider,
@@ -104,6 +154,21 @@ async def stream(outside: Outside, question: Question) -> AsyncGenerator[Part]:
         usage=spent.usage,
         cached=False,
         conversation_id=await remember(outside, question.caller, question.conversation_id, exchange),
+    )
+
+
+def _to_keep(
+    question: Question, ending: Ending, exchange: Exchange, sources: tuple[Mapping[str, Any], ...]
+) -> CachedAnswer:
+    return CachedAnswer(
+        tenant_id=question.caller.tenant.tenant_id,
+        text=exchange.answer,
+        kind=ending.kind,
+        provider=ending.provider,
+        model=ending.model,
+        sources=sources,
+        prompt_tokens=exchange.usage.prompt_tokens,
+        completion_tokens=exchange.usage.completion_tokens,
     )
 
 

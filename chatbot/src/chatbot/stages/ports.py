@@ -31,6 +31,7 @@ from chatbot.core.tenancy import TenantId
 from chatbot.core.throttle import Throttle
 from chatbot.core.tokens import Grant
 from chatbot.core.violation import Violation, wait_after
+from chatbot.stages.together import Together
 from chatbot.store.db import Database
 
 
@@ -347,6 +348,9 @@ class Outside:
     failure_audit: Throttle
     alarm: Alarm
     cache: Answers
+    cache_breaker: Breaker
+    cache_lasts: timedelta
+    together: Together
     settings: InForce
     known: KnownCallers
     passwords: Passwords

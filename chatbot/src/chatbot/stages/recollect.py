@@ -2,41 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from chatbot.core.answer_settings import AnswerSettings
 from chatbot.core.caller import Caller
 from chatbot.core.history import Turn, within
-from chatbot.core.tenancy import TenantId
+from chatbot.core.quotas import day_of
 from chatbot.core.violation import Source
 from chatbot.stages.ports import Outside
 from chatbot.stages.withhold import withhold_foreign
-from chatbot.store.answer_settings import load_tenant
+from chatbot.store.answer_settings import Basis, basis_of
 from chatbot.store.conversations import owner_of_conversation, turns_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What an answer starts from."""
+    """What an answer starts from. `spent` says that the tenant's requests of the day are used up."""
 
     settings: AnswerSettings
+    revision: int
     turns: tuple[Turn, ...]
+    spent: bool
 
 
 async def recollect(outside: Outside, caller: Caller, conversation_id: UUID | None) -> Start:
     """Raises NotFound for a conversation of somebody else, TenantIsolationViolation, StoreUnavailable."""
     tenant_id = caller.tenant.tenant_id
-    kept_by: list[TenantId] = []
-    turns: tuple[Turn, ...] = ()
+    day = day_of(outside.clocks.wall())
+    if conversation_id is None:
+        # Every question of a tenant asks the same: those that come at once ask together.
+        async def read(asked: Sequence[None]) -> Sequence[Basis]:
+            async with outside.database.tenant(tenant_id) as conn:
+                return [await basis_of(conn, tenant_id, day=day)] * len(asked)
+
+        basis = await outside.together.run(("basis", tenant_id, day), None, read)
+        return _start(outside, basis, ())
     async with outside.database.tenant(tenant_id) as conn:
-        if conversation_id is not None:
-            owner = owner_of(caller)
-            kept_by.append(await owner_of_conversation(conn, tenant_id, conversation_id, owner=owner))
-            turns = await turns_of(conn, tenant_id, conversation_id)
-        layer = await load_tenant(conn, tenant_id)
-    await withhold_foreign(outside, caller, kept_by, source=Source.CONVERSATION)
-    return Start(settings=outside.settings.settings(layer), turns=within(turns))
+        kept_by = await owner_of_conversation(conn, tenant_id, conversation_id, owner=owner_of(caller))
+        turns = await turns_of(conn, tenant_id, conversation_id)
+        basis = await basis_of(conn, tenant_id, day=day)
+    await withhold_foreign(outside, caller, [kept_by], source=Source.CONVERSATION)
+    return _start(outside, basis, turns)
+
+
+def _start(outside: Outside, basis: Basis, turns: tuple[Turn, ...]) -> Start:
+    return Start(
+        settings=outside.settings.settings(basis.layer),
+        revision=basis.revision,
+        turns=within(turns),
+        spent=basis.spent,
+    )
 
 
 def owner_of(caller: Caller) -> str:

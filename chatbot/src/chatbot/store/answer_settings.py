@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date
+
 from psycopg.types.json import Jsonb
 
 from chatbot.core.answer_settings import Layer, layer_of
+from chatbot.core.quotas import DEFAULTS, Quota
 from chatbot.core.tenancy import TenantId
 from chatbot.store.db import Conn
 
@@ -36,6 +40,35 @@ async def load_tenant(conn: Conn, tenant_id: TenantId, *, lock: bool = False) ->
     cursor = await conn.execute(f"{statement} FOR UPDATE" if lock else statement, (tenant_id,))
     row = await cursor.fetchone()
     return layer_of(row["settings"] if row else None)
+
+
+BASIS = """
+SELECT (SELECT settings FROM tenant_settings WHERE tenant_id = %(tenant_id)s) AS settings,
+       coalesce((SELECT revision FROM corpora WHERE tenant_id = %(tenant_id)s), 0) AS revision,
+       coalesce((SELECT requests FROM usage_days WHERE tenant_id = %(tenant_id)s AND day = %(day)s), 0)
+         >= coalesce((SELECT value FROM quotas WHERE tenant_id = %(tenant_id)s AND name = 'requests_per_day'),
+                     %(requests)s) AS spent
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """The tenant's layer of settings, the revision of its documents, and whether its requests of the day are used up."""
+
+    layer: Layer
+    revision: int
+    spent: bool
+
+
+async def basis_of(conn: Conn, tenant_id: TenantId, *, day: date) -> Basis:
+    """What every answer of the tenant depends on, in one statement."""
+    cursor = await conn.execute(
+        BASIS, {"tenant_id": tenant_id, "day": day, "requests": DEFAULTS[Quota.REQUESTS_PER_DAY]}
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise LookupError("a statement without FROM gave no row")
+    return Basis(layer=layer_of(row["settings"]), revision=row["revision"], spent=row["spent"])
 
 
 async def save_tenant(conn: Conn, tenant_id: TenantId, layer: Layer, *, by: str) -> None:

@@ -80,18 +80,31 @@ class Exchange:
     sources: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A new conversation with its first exchange; `counted` where its request has been counted already."""
+
+    conversation_id: UUID
+    owner: str
+    exchange: Exchange
+    counted: bool
+
+
 def source_ids(passages: Sequence[Passage]) -> tuple[str, ...]:
     """The ids that an exchange keeps."""
     return tuple(str(passage.passage_id) for passage in passages)
 
 
-async def begin_conversation(conn: Conn, tenant_id: TenantId, *, owner: str) -> UUID:
-    """A new conversation's id."""
-    cursor = await conn.execute(
-        "INSERT INTO conversations (tenant_id, owner) VALUES (%s, %s) RETURNING id", (tenant_id, owner)
-    )
-    row = await cursor.fetchone()
-    return row["id"] if row else UUID(int=0)
+async def begin_conversations(conn: Conn, tenant_id: TenantId, begun: Sequence[Begun]) -> None:
+    """Keeps new conversations, each with its first exchange."""
+    async with conn.cursor() as cursor:
+        await cursor.executemany(
+            "INSERT INTO conversations (tenant_id, id, owner) VALUES (%s, %s, %s)",
+            [(tenant_id, each.conversation_id, each.owner) for each in begun],
+        )
+        await cursor.executemany(
+            EXCHANGE, [_values(tenant_id, each.conversation_id, each.exchange) for each in begun]
+        )
 
 
 async def owner_of_conversation(
@@ -124,19 +137,20 @@ async def turns_of(conn: Conn, tenant_id: TenantId, conversation_id: UUID) -> tu
 
 async def add_exchange(conn: Conn, tenant_id: TenantId, conversation_id: UUID, exchange: Exchange) -> None:
     """Keeps a question with its answer."""
-    await conn.execute(
-        EXCHANGE,
-        {
-            "tenant_id": tenant_id,
-            "conversation_id": conversation_id,
-            "question": exchange.question,
-            "answer": exchange.answer,
-            "kind": exchange.kind,
-            "sources": Jsonb(list(exchange.sources)),
-            "prompt_tokens": exchange.usage.prompt_tokens,
-            "completion_tokens": exchange.usage.completion_tokens,
-        },
-    )
+    await conn.execute(EXCHANGE, _values(tenant_id, conversation_id, exchange))
+
+
+def _values(tenant_id: TenantId, conversation_id: UUID, exchange: Exchange) -> dict[str, Any]:
+    return {
+        "tenant_id": tenant_id,
+        "conversation_id": conversation_id,
+        "question": exchange.question,
+        "answer": exchange.answer,
+        "kind": exchange.kind,
+        "sources": Jsonb(list(exchange.sources)),
+        "prompt_tokens": exchange.usage.prompt_tokens,
+        "completion_tokens": exchange.usage.completion_tokens,
+    }
 
 
 async def conversations_of(conn: Conn, tenant_id: TenantId, *, owner: str) -> list[Listed]:

@@ -75,6 +75,15 @@ async def reserve(conn: Conn, tenant_id: TenantId, *, day: date, tokens: int) ->
     return await cursor.fetchone() is not None
 
 
+async def count_requests(conn: Conn, tenant_id: TenantId, *, day: date, requests: int) -> None:
+    """Counts requests that were answered without setting tokens aside."""
+    await conn.execute(
+        "INSERT INTO usage_days AS u (tenant_id, day, requests, tokens) VALUES (%s, %s, %s, 0)"
+        " ON CONFLICT (tenant_id, day) DO UPDATE SET requests = u.requests + excluded.requests",
+        (tenant_id, day, requests),
+    )
+
+
 async def settle(conn: Conn, tenant_id: TenantId, *, day: date, difference: int) -> None:
     """Adds what was used beyond the reservation, or takes back what was not."""
     await conn.execute(
