@@ -1,4 +1,7 @@
-"""A real PostgreSQL for every test that needs one: one server a run, a fresh database a test, copied from a template."""
+"""What the tests of all parts stand on: a real PostgreSQL, and a real browser.
+
+One server a run, a fresh database a test, copied from a template.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,13 @@ import secrets
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
+from playwright.async_api import Browser, async_playwright
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
@@ -76,3 +80,17 @@ def database_url(make_database: Callable[..., contextmanager]) -> Generator[str]
 
 def database_name(url: str) -> str:
     return str(conninfo_to_dict(url)["dbname"])
+
+
+@pytest.fixture
+async def browser() -> AsyncGenerator[Browser]:
+    """The distribution's Chromium, without a window. It asks nothing of the network by itself."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("needs chromium: sudo apt-get install chromium")
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        yield launched
+        await launched.close()

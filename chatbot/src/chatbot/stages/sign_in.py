@@ -150,8 +150,10 @@ async def change_password(
         await _note(conn, AuditEvent.PASSWORD_CHANGED, tenant_id, member_id, ip=ip)
 
 
-async def accept_invitation(outside: Outside, text: str, *, password: str, ip: str | None) -> Member:
-    """The member, whose password is now this one; every session from before ends. The link works once.
+async def accept_invitation(
+    outside: Outside, text: str, *, password: str, ip: str | None
+) -> tuple[str, Member]:
+    """The tenant's name and the member, whose password is now this one; every session from before ends. The link works once.
 
     Raises Unauthenticated for a link that is unknown, used or too old, BadRequest for a bad password.
     """
@@ -177,7 +179,7 @@ async def accept_invitation(outside: Outside, text: str, *, password: str, ip: s
     if not used:  # by somebody who was quicker
         raise await _bad_link(outside, ip=ip)
     await forgive(outside, account_of(tenant=tenant_name, email=member.email))
-    return member
+    return tenant_name, member
 
 
 async def _find(outside: Outside, tenant_name: str, email: str) -> tuple[Tenant | None, Member | None]:

@@ -20,6 +20,7 @@ from chatbot.web import (
     documents,
     health,
     orders,
+    pages,
     problems,
     settings,
     sign_in,
@@ -45,9 +46,10 @@ def create_app(outside: Outside, *, admin_token: str, drain: Drain | None = None
     app.state.upload_room = asyncio.Semaphore(UPLOADS_AT_ONCE)
     problems.install(app)
     for part in (
-        chat, conversations, documents, health, sign_in, widget, admin, controls, orders, settings, tenants,
+        chat, conversations, documents, health, sign_in, widget, admin, controls, orders, settings, tenants, pages,
     ):  # fmt: skip
         app.include_router(part.router)
     include_accounts(app.router)
+    app.mount("/static", pages.PublicFiles(), name="static")
     initialise_series(product_routes=PRODUCT_ROUTES, queue=QUEUE)
     return Observed(Guarded(Screened(app, outside)))

@@ -103,10 +103,10 @@ async def post_password(request: Request, body: PasswordBody, shown: Shown) -> R
 @router.post("/invitations/accept")
 async def post_accept(request: Request, body: AcceptBody) -> dict[str, Any]:
     """Sets the member's password by a link that works once; then sign in with it."""
-    member = await accept_invitation(
+    tenant, member = await accept_invitation(
         outside_of(request), body.invitation, password=body.password, ip=client_ip(request)
     )
-    return {"member_id": str(member.id), "email": member.email, "role": member.role}
+    return {"tenant": tenant, "member_id": str(member.id), "email": member.email, "role": member.role}
 
 
 @router.get("/me")
