@@ -17,6 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 import uvicorn
 from aiohttp import web
+from opentelemetry.trace import Tracer
 from psycopg.conninfo import conninfo_to_dict
 
 from chatbot.bootstrap import outside
@@ -289,7 +290,7 @@ def settings_for(app_url: str, redis_url: str, **changes: Any) -> Settings:
         database_url=app_url, redis_url=redis_url, host="127.0.0.1", port=1, worker_metrics_port=1,
         admin_token=ADMIN_TOKEN, signing_keys=SIGNING_KEYS, log_dir=None,
         log_level="INFO", flags_file=None, pool_size=2, top_k=6,
-        max_tokens=100, drain_seconds=1, cache_seconds=0, rerank_url=None, security_webhook=None, providers=(),
+        max_tokens=100, drain_seconds=1, cache_seconds=0, traces_url=None, rerank_url=None, security_webhook=None, providers=(),
         limits={}, answers_at_once=1000,
     )  # fmt: skip
     return replace(settings, **changes)
@@ -297,11 +298,14 @@ def settings_for(app_url: str, redis_url: str, **changes: Any) -> Settings:
 
 @asynccontextmanager
 async def served(
-    settings: Settings, *, tenants: Sequence[tuple[str, int]] = (("acme", 30), ("globex", 14))
+    settings: Settings,
+    *,
+    tenants: Sequence[tuple[str, int]] = (("acme", 30), ("globex", 14)),
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[Chatbot]:
     """The application on a real socket, with two tenants whose documents hold a secret each."""
     clock = MovedClock()
-    async with outside(settings, clocks=clock.clocks()) as parts:
+    async with outside(settings, clocks=clock.clocks(), tracer=tracer) as parts:
         await parts.database.verify()
         keys: dict[str, str] = {}
         made: dict[str, Tenant] = {}

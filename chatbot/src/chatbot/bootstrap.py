@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from importlib import import_module
 
 import aiohttp
 import stamina
+from opentelemetry.trace import NoOpTracer, Tracer
 
 from chatbot.config import Settings
 from chatbot.core.answer_settings import AnswerSettings, InForce
@@ -54,7 +57,11 @@ ALARM_WAIT_SECONDS = 1.0
 
 @asynccontextmanager
 async def outside(
-    settings: Settings, *, clocks: Clocks = CLOCKS, application: str = "chatbot serve"
+    settings: Settings,
+    *,
+    clocks: Clocks = CLOCKS,
+    application: str = "chatbot serve",
+    tracer: Tracer | None = None,
 ) -> AsyncGenerator[Outside]:
     """Everything a stage is handed, opened, and closed at the end. The database is not verified yet."""
     stamina.instrumentation.set_on_retry_hooks(())  # retries are counted by the stage that makes them
@@ -75,6 +82,7 @@ async def outside(
                 checked=False,
             ) as alarm_db,
             _embedder(settings, session) as embedder,
+            _traced(settings.traces_url) as exported,
         ):
             flags = Flags()
             yield Outside(
@@ -114,6 +122,7 @@ async def outside(
                 cache_breaker=Breaker("cache", CACHE_LIMITS),
                 cache_lasts=timedelta(seconds=settings.cache_seconds),
                 together=Together(),
+                tracer=tracer or exported,
                 settings=InForce(_answer_settings(settings)),
                 known=KnownCallers(),
                 passwords=Passwords(),
@@ -123,6 +132,20 @@ async def outside(
         for client in clients:
             await client.aclose()
         await counts.aclose()
+
+
+@asynccontextmanager
+async def _traced(endpoint: str | None) -> AsyncGenerator[Tracer]:
+    """Where spans go; without an endpoint they are made of nothing."""
+    if endpoint is None:
+        yield NoOpTracer()
+        return
+    # By name, because the SDK costs time and memory that a server without an endpoint should not carry.
+    provider = import_module("chatbot.integrations.tracing").new_provider(endpoint)
+    try:
+        yield provider.get_tracer("chatbot")
+    finally:
+        await asyncio.to_thread(provider.shutdown)
 
 
 def _answer_settings(settings: Settings) -> AnswerSettings:

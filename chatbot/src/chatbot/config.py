@@ -74,6 +74,7 @@ class Settings:
     max_tokens: int
     drain_seconds: int
     cache_seconds: int
+    traces_url: str | None
     rerank_url: str | None
     security_webhook: WebhookSettings | None
     providers: tuple[ProviderSettings, ...]
@@ -158,6 +159,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         pool_size=reader.number("CHATBOT_POOL_SIZE", default=10, most=500),
         top_k=reader.number("CHATBOT_TOP_K", default=6, most=50),
         max_tokens=reader.number("CHATBOT_MAX_TOKENS", default=800, most=32_000),
+        traces_url=reader.url("OTEL_EXPORTER_OTLP_ENDPOINT", default=None),
         cache_seconds=reader.number("CHATBOT_CACHE_SECONDS", default=3600, most=86_400, least=0),
         drain_seconds=reader.number("CHATBOT_DRAIN_SECONDS", default=30, most=3600),
         rerank_url=reader.url("CHATBOT_RERANK_URL", default=None),

@@ -10,11 +10,13 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from opentelemetry.trace import Span, Status, StatusCode
 
 from chatbot.core.answers import NO_USAGE, NOT_IN_DOCUMENTS, Done, Kind, Part, Sources, Token, Usage, shown
 from chatbot.core.cached import CachedAnswer
 from chatbot.core.caller import Caller
 from chatbot.core.citations import Citations
+from chatbot.core.flags import RERANK
 from chatbot.core.history import searched_for, tokens_of
 from chatbot.core.passages import Passage
 from chatbot.core.quotas import Reservation
@@ -27,6 +29,7 @@ from chatbot.stages.rerank import rerank
 from chatbot.stages.retrieve import retrieve
 from chatbot.stages.reuse import Found, find_answer, keep_answer
 from chatbot.stages.spend import charge, reserve
+from chatbot.stages.trace import span, use_ending
 from chatbot.store.conversations import Exchange, source_ids
 from chatbot.telemetry import ANSWERS, RAG_SECONDS
 
@@ -45,6 +48,7 @@ class Question:
     reservation: Reservation | None
     found: Found | None
     asked_at: float
+    span: Span  # of the whole answer; `stream` ends it
 
 
 async def prepare(outside: Outside, caller: Caller, text: str, *, conversation_id: UUID | None) -> Question:
@@ -53,6 +57,20 @@ async def prepare(outside: Outside, caller: Caller, text: str, *, conversation_i
     Raises before anything is answered: NotFound, RerankFailed, BudgetSpent, StoreUnavailable.
     """
     asked_at = outside.clocks.monotonic()
+    whole = outside.tracer.start_span(
+        "answer", attributes={"chatbot.tenant_id": str(caller.tenant.tenant_id)}
+    )
+    try:
+        return await _prepared(outside, caller, text, conversation_id, asked_at=asked_at, whole=whole)
+    except BaseException as error:
+        whole.set_status(Status(StatusCode.ERROR, type(error).__name__))
+        whole.end()
+        raise
+
+
+async def _prepared(
+    outside: Outside, caller: Caller, text: str, conversation_id: UUID | None, *, asked_at: float, whole: Span
+) -> Question:
     start = await recollect(outside, caller, conversation_id)
     passages: tuple[Passage, ...] = ()
     reservation: Reservation | None = None
@@ -61,7 +79,7 @@ async def prepare(outside: Outside, caller: Caller, text: str, *, conversation_i
         # Counted with the exchange; only where the day's requests are used up is it refused first.
         reservation = await reserve(outside, caller, tokens=0) if start.spent else None
     else:
-        passages = await _search(outside, caller, text, start)
+        passages = await _search(outside, caller, text, start, whole)
         reservation = await reserve(outside, caller, tokens=_most(start, text, passages))
     return Question(
         caller=caller,
@@ -72,22 +90,34 @@ async def prepare(outside: Outside, caller: Caller, text: str, *, conversation_i
         reservation=reservation,
         found=found,
         asked_at=asked_at,
+        span=whole,
     )
 
 
-async def _search(outside: Outside, caller: Caller, text: str, start: Start) -> tuple[Passage, ...]:
-    wanted = searched_for(text, start.turns)
-    found = await retrieve(outside, caller, wanted, limit=start.settings.similarity_top_k)
-    return await rerank(outside, text, found)
+async def _search(
+    outside: Outside, caller: Caller, text: str, start: Start, whole: Span
+) -> tuple[Passage, ...]:
+    wanted, limit = searched_for(text, start.turns), start.settings.similarity_top_k
+    with span(outside, "retrieve", whole, **{"chatbot.top_k": limit}) as traced:
+        found = await retrieve(outside, caller, wanted, limit=limit)
+        traced.set_attribute("chatbot.passages", len(found))
+    if not outside.flags.enabled(RERANK):
+        return found
+    with span(outside, "rerank", whole, **{"chatbot.passages": len(found)}):
+        return await rerank(outside, text, found)
 
 
 async def stream(outside: Outside, question: Question) -> AsyncGenerator[Part]:
     """Sources, tokens, done. No database connection is held while tokens flow."""
     cached = question.found.answer if question.found else None
     parts = _again(outside, question, cached) if cached else _anew(outside, question)
-    async with aclosing(parts):
-        async for part in parts:
-            yield part
+    with use_ending(question.span):
+        async with aclosing(parts):
+            async for part in parts:
+                if isinstance(part, Done):
+                    question.span.set_attribute("chatbot.kind", part.kind.value)
+                    question.span.set_attribute("chatbot.cached", part.cached)
+                yield part
 
 
 async def _again(outside: Outside, question: Question, answer: CachedAnswer) -> AsyncGenerator[Part]:
@@ -194,6 +224,7 @@ async def _text(outside: Outside, question: Question, spent: Spent) -> AsyncGene
         turns=question.start.turns,
         passages=question.passages,
         settings=question.start.settings,
+        parent=question.span,
     )
     async with aclosing(generate(outside, ask, spent)) as parts:
         async for part in parts:

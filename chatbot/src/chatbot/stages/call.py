@@ -7,12 +7,14 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 import stamina
+from opentelemetry.trace import Span
 
 from chatbot.core.answers import NO_USAGE, Message, Usage
 from chatbot.core.breaker import Breaker, Outcome, Permit
 from chatbot.core.history import tokens_of
 from chatbot.errors import ProviderUnavailable
 from chatbot.stages.ports import Outside, Provider
+from chatbot.stages.trace import span
 from chatbot.telemetry import BREAKER_FAILURES, FIRST_TOKEN_SECONDS, LLM_SECONDS, RETRIES, show_breaker
 
 ATTEMPTS = 2
@@ -34,15 +36,30 @@ class Call:
     breaker: Breaker
     messages: Sequence[Message]
     max_tokens: int
+    parent: Span
     usage: Usage = NO_USAGE
 
     @classmethod
     def of(
-        cls, provider: Provider, model: str, messages: Sequence[Message], *, max_tokens: int, now: float
+        cls,
+        provider: Provider,
+        model: str,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        parent: Span,
+        now: float,
     ) -> Call:
         """The call of a model that has not been made yet."""
         breaker = provider.breakers.of(model, now)
-        return cls(provider=provider, model=model, breaker=breaker, messages=messages, max_tokens=max_tokens)
+        return cls(
+            provider=provider,
+            model=model,
+            breaker=breaker,
+            messages=messages,
+            max_tokens=max_tokens,
+            parent=parent,
+        )
 
 
 async def call_model(outside: Outside, call: Call) -> AsyncGenerator[str]:
@@ -100,30 +117,37 @@ async def _attempt(outside: Outside, call: Call, permit: Permit, *, deadline: fl
     stream = call.provider.model.stream(
         call.messages, model=call.model, max_tokens=call.max_tokens, patience=max(0.0, deadline - began)
     )
-    try:
-        async with aclosing(stream) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Usage):
-                    usage = piece
-                    continue
-                if waited is None:
-                    waited = clock() - began
-                    FIRST_TOKEN_SECONDS.labels(provider=name).observe(waited)
-                said.append(piece)
-                yield piece
-        outcome = Outcome.SUCCESS
-    except ProviderUnavailable:
-        outcome = Outcome.FAILURE
-        BREAKER_FAILURES.labels(breaker=call.breaker.name).inc()
-        raise
-    finally:
-        now = clock()
-        call.breaker.record(permit, outcome, now, waited=now - began if waited is None else waited)
-        show_breaker(call.breaker.name, call.breaker.state)
-        if said:
-            call.usage = usage or _estimated(call, said)
-        if outcome is not Outcome.IGNORED:
-            LLM_SECONDS.observe(now - began)
+    with span(
+        outside, "generate", call.parent, **{"gen_ai.provider.name": name, "gen_ai.request.model": call.model}
+    ) as traced:
+        try:
+            async with aclosing(stream) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Usage):
+                        usage = piece
+                        continue
+                    if waited is None:
+                        waited = clock() - began
+                        FIRST_TOKEN_SECONDS.labels(provider=name).observe(waited)
+                        traced.set_attribute("chatbot.first_token_seconds", waited)
+                    said.append(piece)
+                    yield piece
+            outcome = Outcome.SUCCESS
+        except ProviderUnavailable:
+            outcome = Outcome.FAILURE
+            BREAKER_FAILURES.labels(breaker=call.breaker.name).inc()
+            raise
+        finally:
+            now = clock()
+            call.breaker.record(permit, outcome, now, waited=now - began if waited is None else waited)
+            show_breaker(call.breaker.name, call.breaker.state)
+            if said:
+                call.usage = usage or _estimated(call, said)
+                traced.set_attribute("gen_ai.usage.input_tokens", call.usage.prompt_tokens)
+                traced.set_attribute("gen_ai.usage.output_tokens", call.usage.completion_tokens)
+            traced.set_attribute("chatbot.outcome", outcome.value)
+            if outcome is not Outcome.IGNORED:
+                LLM_SECONDS.observe(now - began)
 
 
 def _estimated(call: Call, said: Sequence[str]) -> Usage:

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 import structlog
+from opentelemetry.trace import Span
 
 from chatbot.core.answer_settings import AnswerSettings
 from chatbot.core.answers import NO_USAGE, Broken, Kind, Token, Usage, extract, prompt
@@ -32,6 +33,7 @@ class Ask:
     turns: tuple[Turn, ...]
     passages: tuple[Passage, ...]
     settings: AnswerSettings
+    parent: Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,12 @@ async def generate(outside: Outside, ask: Ask, spent: Spent) -> AsyncGenerator[T
     for provider, first in _in_order(outside, ask.settings.providers):
         model = ask.settings.models[provider.name]
         call = Call.of(
-            provider, model, messages, max_tokens=ask.settings.max_tokens, now=outside.clocks.monotonic()
+            provider,
+            model,
+            messages,
+            max_tokens=ask.settings.max_tokens,
+            parent=ask.parent,
+            now=outside.clocks.monotonic(),
         )
         given_out = False
         try:

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+from opentelemetry.trace import Tracer
+
 from chatbot.core.answer_settings import InForce
 from chatbot.core.answers import Message, Usage
 from chatbot.core.audit import AuditEntry
@@ -351,6 +353,7 @@ class Outside:
     cache_breaker: Breaker
     cache_lasts: timedelta
     together: Together
+    tracer: Tracer
     settings: InForce
     known: KnownCallers
     passwords: Passwords
