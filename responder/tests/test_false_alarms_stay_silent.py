@@ -21,6 +21,9 @@ COMMANDS = [
     ("command/unbounded", "docker logs app -f | grep ERROR", True),
     ("command/unbounded", "docker logs app --tail 100 | grep ERROR", False),
     ("command/unbounded", "docker events --since 10m --until now", False),
+    ("command/unbounded", "docker compose -f compose.yml logs --tail=100 app", False),
+    ("command/unbounded", "docker compose -f compose.yml logs -f app", True),
+    ("command/unbounded", "ceph fs status -f json-pretty", False),
     ("command/unbounded", "journalctl -u app -f", True),
     ("command/unbounded", "journalctl -u app -n 200 --no-pager", False),
     # curl, and what only looks like an address.
@@ -32,6 +35,10 @@ COMMANDS = [
     ("diagnosis/mutates", "kubectl delete pod app-0", True),
     ("diagnosis/mutates", "sudo systemctl restart app", True),
     ("diagnosis/mutates", "service app status", False),
+    ("diagnosis/mutates", "oc adm upgrade", False),
+    ("diagnosis/mutates", "oc adm upgrade --to-latest", True),
+    ("diagnosis/mutates", "ceph daemon osd.1 dump_historic_ops", False),
+    ("diagnosis/mutates", "kubectl exec app-0 -- nvidia-smi dmon -c 5", False),
     ("diagnosis/mutates", "git clone --quiet https://git.internal/tools ~/tools", False),
     ("diagnosis/mutates", "kubectl run probe --rm -i --image=curl -- curl -m 5 http://app/health", False),
     # Placeholders, and what other programs understand.

@@ -11,6 +11,10 @@ from responder.core.runbook import Kind
 from responder.runbooks.lint.subject import Place, Subject
 
 _TIMES_OUT = re.compile(r"(?:^|\s)(?:-m\s*\d|--max-time|--connect-timeout|timeout\s)")
+# A last time, a file or a format: there, -f does not mean to follow.
+_HAS_AN_END = re.compile(
+    r"\s--until\b|\bdocker[ -]compose\s+-f\s+\S+(?!.*\slogs\b.*\s(?:-f|--follow)\b)|\s-f\s+(?:json|yaml|xml|plain|table)"
+)
 # An address, in any of the forms that a runbook writes it: with a dot, a port, a path, a variable.
 _CALLS = re.compile(
     r"^curl\s(?:.*\s)?[\"']?(?:https?:|\$|<|localhost\b|\{\{|[\w-]+(?:\.[\w-]+)+|[\w.-]+:\d+|\[)", re.DOTALL
@@ -43,7 +47,7 @@ def _unending(place: Place, statement: Statement) -> Defect | None:
             place, statement, "command/interactive", Weight.WARNING,
             f"{statement.reason}. Write a command that ends by itself.",
         )  # fmt: skip
-    if statement.trait is Trait.ENDLESS and "--until" not in statement.text:
+    if statement.trait is Trait.ENDLESS and not _HAS_AN_END.search(statement.text):
         offer = f" Bounded: {statement.rewrite}" if statement.rewrite else " Give it an end."
         return _defect(place, statement, "command/unbounded", Weight.WARNING, f"{statement.reason}.{offer}")
     return None
@@ -58,7 +62,8 @@ def _is_mention(place: Place, statement: Statement) -> bool:
 _OWN_FILES = re.compile(
     r"^(?:sudo\s+)?(?:git\s+(?:clone|pull|fetch|checkout|switch|worktree)|npm|npx|yarn|go|cargo|make|pip3?|bundle|gem|brew|mkdir"
     r"|touch|cp|wget|apt(?:-get)?|yum|dnf|(?:docker|podman|crictl)\s+pull)\b"
-    r"|^(?:sudo\s+)?service\s+\S+\s+status\b|^(?:kubectl|oc)\s+run\b.*\s--rm\b|\bnvidia-smi\s+(?:dmon|pmon|topo|-q|-L)\b"
+    r"|^(?:sudo\s+)?service\s+\S+\s+status\b|^(?:kubectl|oc)\s+run\b.*\s--rm\b|^(?:kubectl|oc)\s+adm\s+upgrade\s*$"
+    r"|^(?:.*\s)?nvidia-smi\s+(?:dmon|pmon|topo|-q|-L)\b|^ceph\s+daemon\s+\S+\s+(?:ops|dump\w*|perf|status|config\s+show)\b"
 )
 
 

@@ -50,12 +50,14 @@ def _is_about_alerts(runbook: Runbook, entry: AlertEntry) -> bool:
 
     A heading such as PostgreSQL looks like one as well.
     """
-    written = any(meta.key == "alert" for meta in entry.meta) and not any("." in name for name in entry.names)
+    written = any(meta.key == "alert" for meta in entry.meta) and all(map(_NAME.match, entry.names))
     return written or any(
         name == Path(runbook.path).stem or len(_HUMPS.findall(name)) > 2 for name in entry.names
     )
 
 
+# Words in small letters with hyphens are what groups and services are called.
+_NAME = re.compile(r"^(?=.*[A-Z_])[\w:-]+$")
 _HUMPS = re.compile(r"[A-Z][a-z0-9]+")
 
 
