@@ -16,11 +16,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from drills.postgres import TEST_SETTINGS, Cluster
+
+# Two cores shared by a browser, a server and a database can be slow: waiting longer is no failure.
+expect.set_options(timeout=20_000)
 
 
 def free_port() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from chatbot.core.defence import ACCOUNT_CHALLENGED, LONGEST_WAIT
 from chatbot_house import Chatbot, Upstream
 
 pytestmark = pytest.mark.browser
@@ -82,19 +83,41 @@ async def test_stopping_ends_the_answer_upstream(chatbot: Chatbot, groq: Upstrea
     await expect(page.get_by_role("article").last).to_contain_text("Stopped.")
 
 
+async def sign_in(page: Page, password: str) -> None:
+    await page.get_by_label("Tenant").fill("acme")
+    await page.get_by_label("E-mail").fill("alice@example.com")
+    await page.get_by_label("Password").fill(password)
+    async with page.expect_response("**/api/sign-in"):
+        await page.get_by_role("button", name="Sign in").click()
+
+
+async def test_the_browser_pays_the_proof_of_work(chatbot: Chatbot, browser: Browser) -> None:
+    """Guessing made sign-in costly; whoever knows the password waits a little and is in, without a riddle."""
+    _, invited = await chatbot.admin(
+        "POST", "/tenants/acme/members", {"email": "alice@example.com", "role": "admin"}
+    )
+    accepted = {"invitation": invited["invitation"], "password": PASSWORD}
+    async with chatbot.http.post(f"{chatbot.url}/api/invitations/accept", json=accepted) as answer:
+        assert answer.status == 200
+    page = await browser.new_page()
+    await page.goto(f"{chatbot.url}/documents")
+    for _ in range(ACCOUNT_CHALLENGED):
+        await sign_in(page, "a wrong password")
+        chatbot.clock.fast_forward(LONGEST_WAIT + 1)
+    async with page.expect_response(lambda answer: answer.status == 403):
+        await sign_in(page, PASSWORD)
+    await expect(page.get_by_role("heading", name="Documents")).to_be_visible()
+
+
 async def test_a_wrong_password_is_told_and_signing_out_ends_the_session(
     chatbot: Chatbot, browser: Browser
 ) -> None:
     """The form says that it was wrong, not which part; after signing out the token is worth nothing."""
     page = await joined(chatbot, browser)
     await page.get_by_role("button", name="Sign out").click()
-    await page.get_by_label("Tenant").fill("acme")
-    await page.get_by_label("E-mail").fill("alice@example.com")
-    await page.get_by_label("Password").fill("a wrong password")
-    await page.get_by_role("button", name="Sign in").click()
-    await expect(page.get_by_role("alert")).not_to_be_empty()
-    await page.get_by_label("Password").fill(PASSWORD)
-    await page.get_by_role("button", name="Sign in").click()
+    await sign_in(page, "a wrong password")
+    await expect(page.get_by_role("alert")).to_contain_text("is wrong")
+    await sign_in(page, PASSWORD)
     await expect(page.get_by_role("heading", name="Documents")).to_be_visible()
 
 

@@ -1,5 +1,6 @@
 // Who is signed in on this page. The tokens live as long as the tab and are sent only to this server.
 import { element, problemOf } from "./chat.js";
+import { solve } from "./proof.js";
 
 const KEPT = "bitb-chatbot-session";
 // Renewed a little early: a request may take that long.
@@ -37,7 +38,10 @@ export function signedIn(main, start) {
 
 // Signs in and keeps the session; the server's words where it refuses, else null.
 export async function signIn(tenant, email, password) {
-  const response = await post("/api/sign-in", { tenant, email, password });
+  let response = await post("/api/sign-in", { tenant, email, password });
+  // After failed attempts a proof of work is asked for: the browser pays it, the person only waits a little.
+  const challenge = response.ok ? null : (await response.clone().json()).challenge;
+  if (challenge) response = await post("/api/sign-in", { tenant, email, password, proof: await solve(challenge) });
   if (!response.ok) return problemOf(response);
   keep(await response.json());
   return null;
