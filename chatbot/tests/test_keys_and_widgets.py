@@ -101,6 +101,17 @@ async def test_an_origin_that_is_not_listed_is_refused(
     assert await ask_as(chatbot, Authorization=bearer(session["token"]), Origin=origin) == 401
 
 
+async def test_a_session_is_good_at_the_origin_that_began_it_only(chatbot: Chatbot) -> None:
+    """Two shops are listed; what one page was given is nothing on the other's, nor without a page."""
+    other = "https://other.example.com"
+    key = await widget_key(chatbot, PAGE, other)
+    _, session = await widget_session(chatbot, key, PAGE)
+    token = bearer(session["token"])
+    assert await ask_as(chatbot, Authorization=token, Origin=PAGE) == 200
+    assert await ask_as(chatbot, Authorization=token, Origin=other) == 401
+    assert await ask_as(chatbot, Authorization=token) == 401
+
+
 async def test_a_key_without_origins_lets_nobody_in(chatbot: Chatbot) -> None:
     """Deny by default: an empty list is nowhere, not everywhere."""
     key = await widget_key(chatbot)

@@ -260,7 +260,9 @@ def test_a_tenant_from_the_command_line(command: Callable[..., Any], tmp_path: P
         assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("missing", ["CHATBOT_ADMIN_TOKEN", "CHATBOT_REDIS_URL", "CHATBOT_DATABASE_URL"])
+@pytest.mark.parametrize(
+    "missing", ["CHATBOT_ADMIN_TOKEN", "CHATBOT_SIGNING_KEYS", "CHATBOT_REDIS_URL", "CHATBOT_DATABASE_URL"]
+)
 def test_a_wrong_environment_is_named(command: Callable[..., Any], missing: str) -> None:
     """What is missing is named, with an example or the line that makes one."""
     server = command("serve", **{missing: ""})
