@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
+from chatbot.core.documents import RevisionRef
+from chatbot.errors import QuotaReached
+from chatbot.stages.ingest import ingest
+from chatbot.stages.upload import upload
+from chatbot.store.documents import due_revisions
 from chatbot_house import Chatbot
 from reception import PAGE, ask_as, bearer, call, enter, join, widget_key, widget_session
 
@@ -44,6 +51,42 @@ async def test_the_kill_switch_is_in_force_within_a_second_for_every_kind_of_cal
     for headers in callers:
         assert await ask_as(chatbot, **headers) == 200
     assert len(audit_rows("tenant_resumed")) == 1
+
+
+async def test_documents_of_a_suspended_tenant_wait(chatbot: Chatbot) -> None:
+    """A worker neither finds nor takes them; globex's are made meanwhile, and acme's when it is open again."""
+    parts, clocks = chatbot.parts, chatbot.parts.clocks
+
+    async def upload_to(tenant: str) -> RevisionRef:
+        return await upload(
+            parts.database, clocks, chatbot.tenants[tenant], title="hours.md", parts=[b"# Hours\n\nFrom nine."],
+            media_type=None, actor="test",
+        )  # fmt: skip
+
+    acme, globex = await upload_to("acme"), await upload_to("globex")
+    await chatbot.admin("POST", "/tenants/acme/suspend", {"reason": "a test"})
+    async with parts.database.system() as conn:
+        due = await due_revisions(conn, datetime.fromtimestamp(clocks.wall(), UTC), most=10)
+    assert [ref.tenant_id for ref in due] == [globex.tenant_id]
+    assert await ingest(parts, acme) is None
+    assert await ingest(parts, globex) is not None
+    await chatbot.admin("POST", "/tenants/acme/resume")
+    assert await ingest(parts, acme) is not None
+
+
+async def test_uploads_at_once_cannot_pass_the_quota(chatbot: Chatbot) -> None:
+    """With room for one more document, one of four that come at the same moment is taken."""
+    await chatbot.admin("PUT", "/tenants/acme/quotas", {"documents": 2})
+    acme = chatbot.tenants["acme"]
+    at_once = [
+        upload(
+            chatbot.parts.database, chatbot.parts.clocks, acme, title=f"{name}.md", parts=[b"text"],
+            media_type=None, actor="test",
+        )
+        for name in "abcd"
+    ]  # fmt: skip
+    results = await asyncio.gather(*at_once, return_exceptions=True)
+    assert sum(isinstance(result, QuotaReached) for result in results) == 3
 
 
 async def test_a_suspension_needs_a_reason_and_is_told_once(

@@ -16,7 +16,7 @@ from chatbot.stages.ports import Clocks, Jobs, now_of
 from chatbot.store.audit import add_entry
 from chatbot.store.db import Database
 from chatbot.store.documents import begin_revision, holdings
-from chatbot.store.usage import limits_of
+from chatbot.store.usage import hold_limits
 
 log = structlog.get_logger()
 
@@ -94,7 +94,8 @@ async def _begin(
     actor: str,
 ) -> RevisionRef:
     async with database.tenant(tenant.tenant_id) as conn:
-        limits = await limits_of(conn, tenant.tenant_id)
+        # Whoever uploads at the same moment waits: both would see room for the last one.
+        limits = await hold_limits(conn, tenant.tenant_id)
         documents, size = await holdings(conn, tenant.tenant_id)
         # Whether it replaces one is not asked: at the limit, delete first.
         limits.check(Quota.DOCUMENTS, used=documents, adding=1)

@@ -146,7 +146,10 @@ async def delete_document(conn: Conn, tenant_id: TenantId, document_id: UUID) ->
 
 
 async def take(conn: Conn, ref: RevisionRef, now: datetime) -> Taken | None:
-    """The revision, held for LEASE, if it is queued and due or if the lease of whoever held it has run out."""
+    """The revision, held for LEASE, if it is queued and due or if the lease of whoever held it has run out.
+
+    None also while the tenant is suspended: it waits.
+    """
     cursor = await conn.execute(
         "UPDATE revisions r SET status = %(status)s, attempt = attempt + 1, lease_until = %(until)s"
         "  FROM documents d"
@@ -154,6 +157,7 @@ async def take(conn: Conn, ref: RevisionRef, now: datetime) -> Taken | None:
         "   AND d.tenant_id = r.tenant_id AND d.id = r.document_id"
         "   AND ((r.status = ANY (%(before)s) AND r.due_at <= %(now)s)"
         "        OR (r.status = ANY (%(held)s) AND r.lease_until <= %(now)s))"
+        "   AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = %(tenant_id)s AND t.suspended_at IS NOT NULL)"
         " RETURNING r.tenant_id, r.attempt, r.media_type, r.actor, d.title, d.source, d.url",
         {
             **_key(ref),

@@ -14,7 +14,7 @@ from chatbot.store.db import Conn
 
 # Append-only: it must be able to say that there was an erasure, and of what.
 KEPT = {
-    "audit_logs": "the chained log of who did what: identifiers and counts, no documents, questions or addresses"
+    "audit_logs": "the chained log of who did what: ids, titles and URLs of documents, IP addresses; no contents or e-mail"
 }
 # Never given out, not even to their owner: they would only help whoever steals the export.
 SECRETS = ("password_hash", "key_hash", "token_hash", "refresh_hash", "previous_refresh_hash")
