@@ -97,7 +97,7 @@ class Database:
     async def tenant(self, tenant_id: TenantId) -> AsyncGenerator[Conn]:
         """A transaction that sees this tenant's rows only. Raises StoreUnavailable."""
         async with self.system() as conn:
-            await conn.execute("SELECT set_config('app.tenant_id', %s, true)", (str(tenant_id),))
+            await _become(conn, tenant_id)
             yield conn
 
     @asynccontextmanager
@@ -105,7 +105,7 @@ class Database:
         """Like `tenant`, to read only, and everything as of one moment. Raises StoreUnavailable."""
         async with self.system() as conn:
             await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            await conn.execute("SELECT set_config('app.tenant_id', %s, true)", (str(tenant_id),))
+            await _become(conn, tenant_id)
             yield conn
 
     @asynccontextmanager
@@ -138,3 +138,7 @@ class Database:
             largest=self._pool.max_size,
             waiting=stats.get("requests_waiting", 0),
         )
+
+
+async def _become(conn: Conn, tenant_id: TenantId) -> None:
+    await conn.execute("SELECT set_config('app.tenant_id', %s, true)", (str(tenant_id),))
