@@ -3,7 +3,7 @@ BIN := .venv/bin
 SOURCES := chatbot responder drills bench scripts rules
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench drill docs lock clean
+.PHONY: help demo test prove check format bench drill docs lock clean
 
 help: ## list the verbs
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -16,6 +16,9 @@ drill: run-setup ## one drill, scored: make drill ALERT=HighErrorRate
 
 test: dev-setup ## every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+prove: dev-setup ## the random proofs of isolation, for minutes instead of seconds
+	$(BIN)/python -m pytest --hypothesis-profile=prove chatbot/tests/test_no_foreign_byte_is_ever_given_out.py
 
 check: dev-setup ## format, lint, types, imports
 	$(BIN)/ruff format --check $(SOURCES)

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
@@ -31,6 +32,9 @@ from chatbot_house import (
     served,
     settings_for,
 )
+
+# `make prove` names it; the tests that know it play longer.
+hypothesis.settings.register_profile("prove", hypothesis.settings())
 
 
 @pytest.fixture(autouse=True)

@@ -135,7 +135,7 @@ STATEMENTS = (
         name="a search names its tenant",
         layer="statements",
         noticed_by=f"{NAMED}test_the_statements_alone_keep_tenants_apart",
-        module="chatbot.store.documents",
+        module="chatbot.store.passages",
         old="tenant_id = %(tenant_id)s",
         new="tenant_id IS NOT NULL",
         everywhere=True,
@@ -163,7 +163,7 @@ DETECTOR = (
     Guard(
         name="every conversation goes through the detector", layer="detector",
         noticed_by=f"{TOLD}test_a_foreign_conversation_is_withheld", module="chatbot.stages.recollect",
-        old="caller, kept_by, source=", new="caller, [], source=",
+        old="caller, [kept_by], source=", new="caller, [], source=",
     ),
     Guard(
         name="the alarm has a connection of its own", layer="detector",
