@@ -93,6 +93,7 @@ async def outside(
                 orders=StandingOrders(flags, settings.flags_file),
                 shared_orders=SharedOrders(for_orders),
                 trusted_proxies=settings.trusted_proxies,
+                allowed_hosts=settings.allowed_hosts,
                 offenders=Offenders(),
                 failures=SharedFailures(for_failures),
                 local_failures=LocalFailures(),

@@ -79,6 +79,7 @@ class Settings:
     security_webhook: WebhookSettings | None
     providers: tuple[ProviderSettings, ...]
     trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)
+    allowed_hosts: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=lambda: parse_limits(""))
     answers_at_once: int = 256
     answers_waiting: int = 256
@@ -166,6 +167,9 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         security_webhook=_security_webhook(reader, environ),
         providers=_providers(reader, environ),
         trusted_proxies=TrustedProxies(reader.networks("CHATBOT_TRUSTED_PROXIES")),
+        allowed_hosts=frozenset(
+            (environ.get("CHATBOT_ALLOWED_HOSTS") or "").lower().replace(",", " ").split()
+        ),
         limits=reader.limits("CHATBOT_LIMITS"),
         answers_at_once=reader.number("CHATBOT_ANSWERS_AT_ONCE", default=256, most=100_000),
         answers_waiting=reader.number("CHATBOT_ANSWERS_WAITING", default=256, most=100_000),

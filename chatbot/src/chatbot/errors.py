@@ -9,6 +9,7 @@
     │   └── TenantSuspended    an operator has closed this tenant
     ├── QuotaReached           no more documents, bytes or members for this tenant
     ├── BudgetSpent            the tenant's tokens or requests of the day are used up      (try again)
+    ├── WrongHost              the request is meant for another server
     ├── Blocked                the address is blocked for a time
     ├── RateLimited            asked more often than the limit allows                    (try again)
     ├── SignInDelayed          after failed attempts the next must wait                  (try again)
@@ -102,6 +103,14 @@ class BudgetSpent(ChatbotError):
     def __init__(self, message: str, *, retry_after: int, remedy: str) -> None:
         super().__init__(message, remedy=remedy)
         self.retry_after = retry_after
+
+
+class WrongHost(ChatbotError):
+    """The request is meant for another server."""
+
+    remedy = (
+        "Use the address that this service is known by; operators name its hosts in CHATBOT_ALLOWED_HOSTS."
+    )
 
 
 class Blocked(ChatbotError):

@@ -113,7 +113,7 @@ BREAKERS = ("groq", "openai")
 BREAKER_STATES = ("closed", "open", "half_open", "forced_open")
 AUTH_STATUSES = ("success", "failed")
 STATUSES_FROM_THE_START = ("200", "500", "502")
-REFUSALS = ("blocked", "queue_full", "queue_timeout", "tenant_share")
+REFUSALS = ("blocked", "wrong_host", "queue_full", "queue_timeout", "tenant_share")
 ANSWER_KINDS = (
     "generated",
     "fallback",

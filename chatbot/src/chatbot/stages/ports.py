@@ -334,6 +334,7 @@ class Outside:
     orders: Standing
     shared_orders: SharedOrders
     trusted_proxies: TrustedProxies
+    allowed_hosts: frozenset[str]
     counting: Counting
     places: Admitting
     offenders: Offenders

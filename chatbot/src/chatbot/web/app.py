@@ -30,6 +30,7 @@ from chatbot.web import (
 from chatbot.web.accounts import include_accounts
 from chatbot.web.drain import Drain
 from chatbot.web.middleware import PRODUCT_ROUTES, Guarded, Observed
+from chatbot.web.origins import Origins
 from chatbot.web.screened import Screened
 
 DRAIN_LIMIT = timedelta(seconds=30)
@@ -38,7 +39,8 @@ UPLOADS_AT_ONCE = 4
 
 def create_app(outside: Outside, *, admin_token: str, drain: Drain | None = None) -> ASGIApp:
     """The application over parts that are already open."""
-    app = FastAPI(title="bitb-chatbot", docs_url=None, redoc_url=None)
+    # A redirect would repeat whatever Host the client wrote.
+    app = FastAPI(title="bitb-chatbot", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.outside = outside
     app.state.admin_token = admin_token
     app.state.checks = Checks(outside)
@@ -52,4 +54,4 @@ def create_app(outside: Outside, *, admin_token: str, drain: Drain | None = None
     include_accounts(app.router)
     app.mount("/static", pages.PublicFiles(), name="static")
     initialise_series(product_routes=PRODUCT_ROUTES, queue=QUEUE)
-    return Observed(Guarded(Screened(app, outside)))
+    return Observed(Guarded(Screened(Origins(app, outside), outside)))

@@ -17,9 +17,11 @@ from chatbot.core.addresses import LONGEST_URL, target_of
 from chatbot.core.caller import Caller, Right
 from chatbot.core.documents import LARGEST_DOCUMENT, LONGEST_TITLE, Document, MediaType, RevisionRef
 from chatbot.core.flags import MAINTENANCE
+from chatbot.core.limits import Route
 from chatbot.errors import BadRequest, BodyTooLarge, DocumentRefused, Maintenance
 from chatbot.stages.authenticate import Credentials, authenticate
 from chatbot.stages.delete import delete, not_found
+from chatbot.stages.limit import limit, whom
 from chatbot.stages.ports import Outside
 from chatbot.stages.upload import add_url, announce, upload
 from chatbot.store.documents import document_of, list_documents
@@ -102,14 +104,14 @@ async def list_all(
     request: Request,
     shown: Shown,
     after: Annotated[str, Query(max_length=LONGEST_TITLE)] = "",
-    limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = MOST_LISTED,
+    most: Annotated[int, Query(ge=1, le=MOST_LISTED, alias="limit")] = MOST_LISTED,
 ) -> dict[str, Any]:
     """The documents by title. `next` is the `after` of the next page; null at the end."""
     outside, caller = await _caller(request, shown, Right.READ_DOCUMENTS)
     tenant_id = caller.tenant.tenant_id
     async with outside.database.tenant(tenant_id) as conn:
-        found = await list_documents(conn, tenant_id, most=limit, after_title=after.replace("\x00", ""))
-    following = found[-1].title if len(found) == limit else None
+        found = await list_documents(conn, tenant_id, most=most, after_title=after.replace("\x00", ""))
+    following = found[-1].title if len(found) == most else None
     return {"documents": [described(document) for document in found], "next": following}
 
 
@@ -152,9 +154,12 @@ def described(document: Document) -> dict[str, Any]:
 async def _caller(request: Request, shown: Credentials, right: Right) -> tuple[Outside, Caller]:
     outside = outside_of(request)
     if outside.flags.enabled(MAINTENANCE):
-        raise Maintenance("The service is closed for maintenance.")
+        message = outside.flags.all()[MAINTENANCE].message
+        raise Maintenance(message or "The service is closed for maintenance.")
     caller = await authenticate(outside, shown, ip=client_ip(request))
     caller.require(right)
+    if right is Right.CHANGE_DOCUMENTS:
+        await limit(outside, Route.UPLOAD, whom(caller))
     structlog.contextvars.bind_contextvars(tenant_id=str(caller.tenant.tenant_id))
     return outside, caller
 

@@ -6,6 +6,7 @@ Guarded      security headers, and a bound on the body
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from uuid import uuid4
@@ -26,6 +27,9 @@ PRODUCT_ROUTES = frozenset({("POST", "/api/chat")})
 LARGEST_BODY = 64 * 1024
 # The bodies that may be larger.
 LARGEST_BODIES = {("POST", "/api/documents"): LARGEST_DOCUMENT}
+# Seconds in which a body must be here: whoever sends a byte now and then must not hold a request for ever.
+BODY_TIME = 30.0
+BODY_TIMES = {("POST", "/api/documents"): 300.0}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -94,13 +98,23 @@ class Guarded:
         announced = Headers(scope=scope).get("content-length", "0")
         limit = LARGEST_BODIES.get((scope["method"], scope["path"]), LARGEST_BODY)
         too_large = announced.isdecimal() and int(announced) > limit
-        taken = 0
+        taken, complete = 0, False
+        until = asyncio.get_running_loop().time() + BODY_TIMES.get(
+            (scope["method"], scope["path"]), BODY_TIME
+        )
 
         async def bounded_receive() -> Message:
-            nonlocal taken
+            nonlocal taken, complete
             if too_large:
                 raise _refusal(f"The body has {announced} bytes", limit)
-            message = await receive()
+            if complete:  # what comes now is that the client has left
+                return await receive()
+            try:
+                async with asyncio.timeout_at(until):
+                    message = await receive()
+            except TimeoutError as error:
+                raise HTTPException(408, "The body did not arrive in time.") from error
+            complete = not message.get("more_body", False)
             taken += len(message.get("body", b""))
             if taken > limit:
                 raise _refusal(f"The body has more than {limit} bytes", limit)

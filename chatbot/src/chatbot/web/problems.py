@@ -37,6 +37,7 @@ from chatbot.errors import (
     TenantIsolationViolation,
     TenantSuspended,
     Unauthenticated,
+    WrongHost,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -48,6 +49,7 @@ _STATUS: tuple[tuple[type[ChatbotError], int, str], ...] = (
     (Forbidden, 403, "Not allowed"),
     (QuotaReached, 403, "Quota reached"),
     (BudgetSpent, 429, "Budget of the day spent"),
+    (WrongHost, 421, "Another server"),
     (Blocked, 403, "Blocked"),
     (SignInDelayed, 429, "Too many failures"),
     (ChallengeRequired, 403, "Proof of work needed"),
@@ -70,6 +72,7 @@ _STATUS: tuple[tuple[type[ChatbotError], int, str], ...] = (
 _REMEDIES = {
     404: "The paths are listed at /openapi.json.",
     405: "The methods of each path are listed at /openapi.json.",
+    408: "Send the whole body at once.",
     413: BodyTooLarge.remedy,
 }
 
@@ -135,6 +138,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(ChatbotError)
     async def _known(_: Request, error: ChatbotError) -> Response:  # pyright: ignore[reportUnusedFunction]
         return of_error(error)
+
+    @app.exception_handler(Exception)
+    async def _fault(_: Request, __: Exception) -> Response:  # pyright: ignore[reportUnusedFunction]
+        return of_fault()
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> Response:  # pyright: ignore[reportUnusedFunction]

@@ -12,7 +12,7 @@ from chatbot.core.limits import Who, route_of
 from chatbot.errors import ChatbotError
 from chatbot.stages.limit import limit
 from chatbot.stages.ports import Outside
-from chatbot.stages.screen import turn_away_blocked
+from chatbot.stages.screen import check_host, turn_away_blocked
 from chatbot.web.problems import of_error
 
 # What watches the process itself: an outage must not follow from a block or a limit.
@@ -40,6 +40,7 @@ class Screened:
         at_end: list[Callable[[], None]] = []
         scope.setdefault("state", {}).update(client_address=address, at_end=at_end)
         try:
+            check_host(Headers(scope=scope).get("host", ""), scope["path"], self._outside.allowed_hosts)
             if address is not None and scope["path"] not in ALWAYS_ANSWERED:
                 turn_away_blocked(self._outside, address)
                 if scope["path"] not in NEVER_LIMITED:

@@ -20,6 +20,10 @@ from chatbot.web.drain import Drain
 
 log = structlog.get_logger()
 
+# Request line and headers together.
+LARGEST_HEAD = 32 * 1024
+KEEP_ALIVE_SECONDS = 15
+
 # After the streams have ended or were cut: what is left of other requests.
 STOP_SECONDS = 5
 
@@ -70,6 +74,9 @@ async def serve(settings: Settings) -> None:
                 proxy_headers=False,
                 lifespan="off",
                 timeout_graceful_shutdown=STOP_SECONDS,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                http="h11",  # it bounds the head of a request; the other parser takes any
+                h11_max_incomplete_event_size=LARGEST_HEAD,
             ),
             drain,
         )
