@@ -9,13 +9,18 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import lint, reader, webhook
+from bench import answers, lint, reader, webhook
 
 RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
-    found = {"reader": reader.measure(), "lint": lint.measure(), "webhook": asyncio.run(webhook.measure())}
+    found = {
+        "reader": reader.measure(),
+        "lint": lint.measure(),
+        "webhook": asyncio.run(webhook.measure()),
+        "answers": asyncio.run(answers.measure()),
+    }
     body = {
         "machine": platform.node(),
         "cores": os.cpu_count(),

@@ -1,0 +1,284 @@
+"""Answers through the real server on one core: what it adds to a model that answers at once, and what the cache serves.
+
+Beside it in the same run, on the same core: FastAPI that streams three lines, and a relay that only passes the model's stream on.
+The model and the embeddings are servers that answer at once, in this process on the other core, together with the client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from bench.statistics_of import milliseconds
+from bench.webhook import _port
+from chatbot.store.migrate import migrate
+from drills.postgres import Cluster
+from drills.valkey import Valkey
+
+ALONE = 150
+CACHED_SECONDS = 4.0
+CLIENTS = 32
+STREAMS = 64
+TOKENS = 20
+ADMIN = "x" * 24
+Asked = Callable[[str], Awaitable[tuple[float, float]]]
+
+
+async def measure() -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="bitb-bench-") as name:
+        folder = Path(name)
+        await asyncio.to_thread(folder.chmod, 0o711)
+        cluster = Cluster(directory=folder / "pg", port=_port(), password=secrets.token_urlsafe(12))
+        valkey = Valkey(directory=folder / "valkey", port=_port(), password=secrets.token_urlsafe(12))
+        with cluster.running():
+            app_url = f"postgresql://bench:bench@127.0.0.1:{cluster.port}/{cluster.url().rpartition('/')[2]}"
+            await asyncio.to_thread(migrate, migration_url=cluster.url(), app_url=app_url)
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(_process(*valkey.command()))
+                pace = _Pace()
+                model = await stack.enter_async_context(_model(pace))
+                environ = _environ(app_url, valkey.url, model)
+                chatbot_url = f"http://127.0.0.1:{environ['CHATBOT_PORT']}"
+                bare_port = _port()
+                run = "import sys; from chatbot.cli import main; sys.exit(main(sys.argv[1:]))"
+                key = await _tenant(run, environ, folder)
+                await stack.enter_async_context(
+                    _process("taskset", "-c", "0", sys.executable, "-c", run, "serve", environ=environ)
+                )
+                await stack.enter_async_context(
+                    _process(
+                        "taskset",
+                        "-c",
+                        "0",
+                        sys.executable,
+                        "-m",
+                        "bench.answers_bare",
+                        str(bare_port),
+                        model,
+                    )
+                )
+                http = await stack.enter_async_context(
+                    aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers={"X-Api-Key": key})
+                )
+                stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
+                os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
+                await _ready(http, chatbot_url, f"http://127.0.0.1:{bare_port}")
+                async with _process(sys.executable, "-c", run, "work", environ=environ):
+                    await _document_ready(http, chatbot_url)
+                return await _measured(http, pace, chatbot_url, f"http://127.0.0.1:{bare_port}")
+
+
+async def _measured(http: aiohttp.ClientSession, pace: _Pace, chatbot: str, bare: str) -> dict[str, Any]:
+    def asking(url: str) -> Asked:
+        return lambda text: _ask(http, url, text)
+
+    ask, relay, nothing = asking(f"{chatbot}/api/chat"), asking(f"{bare}/relay"), asking(f"{bare}/bare")
+    found: dict[str, Any] = {
+        "targets": {
+            "uncached overhead": "p50 <= 5 ms, p95 <= 15 ms",
+            "cached": "p95 <= 5 ms, >= 1500/s on one core",
+            "first token added": "<= 3 ms alone, <= 60 ms p95 at 64 streams",
+            "breaker open, fallback": "<= 50 ms",
+        },
+        "load_average_at_start": round(os.getloadavg()[0], 1),
+    }
+    pace.seconds, pace.tokens = 0.0, 3
+    for name, one in (("bare_fastapi", nothing), ("relay_alone", relay), ("uncached_alone", ask)):
+        firsts, wholes = await _alone(one, name)
+        found[name] = {"first_token": milliseconds(firsts), "whole": milliseconds(wholes)}
+    found["first_token_added_alone_p50_ms"] = _added(found, "first_token", "p50_ms")
+    found["uncached_overhead_beyond_relay_p50_ms"] = _added(found, "whole", "p50_ms")
+    await ask("When is a refund possible?")
+    wholes = [(await ask("When is a refund possible?"))[1] for _ in range(ALONE)]
+    found["cached_alone"] = milliseconds(wholes)
+    found["cached_per_second"] = await _rate(ask)
+    found["bare_fastapi_per_second"] = await _rate(nothing)
+    pace.seconds, pace.tokens = 0.01, TOKENS
+    for name, one in (("relay_64", relay), ("chatbot_64", ask)):
+        firsts = [
+            first
+            for _ in range(3)
+            for first, _ in await asyncio.gather(
+                *(one(f"{name} refund {secrets.token_hex(4)}") for _ in range(STREAMS))
+            )
+        ]
+        found[f"{name}_first_token"] = milliseconds(firsts)
+    found["first_token_added_at_64_p95_ms"] = round(
+        found["chatbot_64_first_token"]["p95_ms"] - found["relay_64_first_token"]["p95_ms"], 2
+    )
+    pace.seconds, pace.tokens = 0.0, 3
+    admin = {"Authorization": f"Bearer {ADMIN}"}
+    async with http.post(f"{chatbot}/api/admin/breakers/groq/force-open", headers=admin) as answer:
+        answer.raise_for_status()
+    firsts, _ = await _alone(ask, "fallback")
+    found["fallback_while_open_first_token"] = milliseconds(firsts)
+    return found
+
+
+def _added(found: dict[str, Any], what: str, at: str) -> float:
+    return round(found["uncached_alone"][what][at] - found["relay_alone"][what][at], 2)
+
+
+async def _alone(ask: Asked, name: str) -> tuple[list[float], list[float]]:
+    """One after the other, each another question, so that nothing comes from the cache."""
+    for _ in range(10):
+        await ask(f"{name} warm refund {secrets.token_hex(4)}")
+    times = [await ask(f"{name} refund {secrets.token_hex(4)}") for _ in range(ALONE)]
+    return [first for first, _ in times], [whole for _, whole in times]
+
+
+async def _rate(ask: Asked) -> float:
+    end = time.perf_counter() + CACHED_SECONDS
+    answered = 0
+
+    async def client() -> None:
+        nonlocal answered
+        while time.perf_counter() < end:
+            await ask("When is a refund possible?")
+            answered += 1
+
+    began = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    return round(answered / (time.perf_counter() - began))
+
+
+async def _ask(http: aiohttp.ClientSession, url: str, text: str) -> tuple[float, float]:
+    """Seconds to the first token, and to the end."""
+    began = time.perf_counter()
+    first = 0.0
+    async with http.post(url, json={"message": text}) as answer:
+        if answer.status != 200:
+            raise RuntimeError(f"{url} answered {answer.status}: {await answer.text()}")
+        async for chunk in answer.content.iter_any():
+            if not first and b"event: token" in chunk:
+                first = time.perf_counter() - began
+    return first, time.perf_counter() - began
+
+
+class _Pace:
+    """How the model streams."""
+
+    seconds = 0.0
+    tokens = 3
+
+
+@asynccontextmanager
+async def _model(pace: _Pace) -> AsyncGenerator[str]:
+    piece = b'data: {"choices":[{"delta":{"content":"word "}}]}\n\n'
+    vector = [384**-0.5] * 384
+
+    async def chat(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await answer.prepare(request)
+        for _ in range(pace.tokens):
+            await answer.write(piece)
+            if pace.seconds:
+                await asyncio.sleep(pace.seconds)
+        await answer.write(b"data: [DONE]\n\n")
+        return answer
+
+    async def embed(request: web.Request) -> web.Response:
+        texts = (await request.json())["input"]
+        return web.json_response({"data": [{"index": i, "embedding": vector} for i in range(len(texts))]})
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", chat)
+    app.router.add_post("/v1/embeddings", embed)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    finally:
+        await runner.cleanup()
+
+
+def _environ(app_url: str, redis_url: str, model: str) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "CHATBOT_DATABASE_URL": app_url,
+        "CHATBOT_REDIS_URL": redis_url,
+        "CHATBOT_ADMIN_TOKEN": ADMIN,
+        "CHATBOT_SIGNING_KEYS": secrets.token_urlsafe(32),
+        "CHATBOT_PORT": str(_port()),
+        "CHATBOT_WORKER_METRICS_PORT": str(_port()),
+        "CHATBOT_LOG_LEVEL": "ERROR",
+        "CHATBOT_LIMITS": "chat.ip=off chat.key=off chat.tenant=off chat.session=off",
+        "CHATBOT_EMBEDDINGS_URL": model,
+        "CHATBOT_EMBEDDINGS_MODEL": "m",
+        "CHATBOT_EMBEDDINGS_KEY": "k",
+        "GROQ_BASE_URL": model,
+        "GROQ_API_KEY": "k",
+        "OPENAI_BASE_URL": model,
+        "OPENAI_API_KEY": "k",
+    }
+
+
+async def _tenant(run: str, environ: dict[str, str], folder: Path) -> str:
+    """Makes a tenant with a document; its key."""
+    document = folder / "policy.md"
+    document.write_text("# Refunds\n\nA refund is possible within 30 days.\n", encoding="utf-8")
+    made = await _command(run, environ, "tenant", "create", "acme", "--format", "json")
+    key: str = json.loads(made)["api_key"]
+    await _command(run, environ, "document", "add", "--tenant", "acme", str(document))
+    return key
+
+
+async def _command(run: str, environ: dict[str, str], *arguments: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", run, *arguments, env=environ, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"chatbot {' '.join(arguments)} ended with {process.returncode}")
+    return out.decode()
+
+
+@asynccontextmanager
+async def _process(*command: str, environ: dict[str, str] | None = None) -> AsyncGenerator[None]:
+    process = await asyncio.create_subprocess_exec(*command, env=environ, stdout=asyncio.subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _ready(http: aiohttp.ClientSession, chatbot: str, bare: str) -> None:
+    async with asyncio.timeout(40):
+        for url in (f"{chatbot}/readyz", f"{bare}/docs"):
+            while True:
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with http.get(url) as answer:
+                        if answer.status == 200:
+                            break
+                await asyncio.sleep(0.1)
+
+
+async def _document_ready(http: aiohttp.ClientSession, chatbot: str) -> None:
+    """Until a question is answered by the model: the document is there."""
+    async with asyncio.timeout(40):
+        while True:
+            body = {"message": f"When is a refund possible {secrets.token_hex(3)}?"}
+            async with http.post(f"{chatbot}/api/chat", json=body) as answer:
+                if '"kind":"generated"' in await answer.text():
+                    return
+            await asyncio.sleep(0.2)
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(measure()), indent=2))
