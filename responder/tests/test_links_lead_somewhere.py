@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from proof import TODAY, rule
 from responder.core.defect import Defect
 from responder.runbooks.lint import lint
+from responder.runbooks.lint.pages import links_of
 from responder.runbooks.lint.subject import Subject
 from responder.runbooks.reader import read_runbook
 from responder.runbooks.rules import parse_rules
@@ -184,3 +186,13 @@ def test_a_page_with_a_common_name_is_found_by_its_folder(tmp_path: Path) -> Non
         text = rule("up == 0") + f"    annotations:\n      runbook: {url}\n"
         report = lint(Subject(runbooks=books, files=(parse_rules(text, path="rules.yml"),)), today=TODAY)
         assert ("link/runbook-url" in {d.rule for d in report.defects}) is wrong
+
+
+@pytest.mark.parametrize(
+    "text", ["[a](b) " * 40_000, "[a](#" * 20_000, "![" * 30_000, "a\n" * 100_000 + "[x](#y)"]
+)
+def test_a_hostile_page_takes_bounded_time(text: str) -> None:
+    """What would take the square of its length is kept as plain words."""
+    began = time.process_time()
+    list(links_of(text))
+    assert time.process_time() - began < 10

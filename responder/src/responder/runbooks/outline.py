@@ -107,6 +107,11 @@ _markdown = MarkdownIt("commonmark", {"maxNesting": NESTING_LIMIT}).enable("tabl
 _markdown.core.ruler.at("inline", _inline_rule)
 
 
+def tokens_of(text: str) -> list[Token]:
+    """The text as markdown-it has it, in bounded time."""
+    return _markdown.parse(text)
+
+
 # A heading that is only bold words has no level; it ends at the next of its kind, or at any real heading.
 BOLD_LEVEL = 7
 _HEADINGS = 6

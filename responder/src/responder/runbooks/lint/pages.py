@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-_MARKDOWN = MarkdownIt("commonmark").enable("table")
+from responder.runbooks.outline import tokens_of
+
 _HAS_LINKS = re.compile(r"\]\(|\]:|<a\s|<img\s", re.IGNORECASE)
 _HTML = re.compile(r"<(?:a|img)\b[^>]*?\s(?:href|src)=[\"']([^\"']+)[\"']", re.IGNORECASE)
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
@@ -29,7 +29,7 @@ def links_of(text: str) -> Iterator[PageLink]:
         return
     front = _FRONT_MATTER.match(text)
     body = "\n" * front[0].count("\n") + text[front.end() :] if front else text
-    for token in _MARKDOWN.parse(body):
+    for token in tokens_of(body):
         line = (token.map or (0, 0))[0] + 1
         if token.type == "html_block":
             yield from _of_html(token.content, line)
