@@ -4,10 +4,12 @@
     limit          who asks → how often lately → let in or 429
     admit          tenant → a place to be answered in, or 503
     spend          request → a part of the tenant's budget, set aside before the work and settled after it
-    recollect      conversation → what an answer starts from: the tenant's settings
+    recollect      conversation → what an answer starts from: settings, what was said, the documents' revision
+    reuse          question → the answer that was given before, where it still holds
     retrieve       question → passages of that tenant, in one short transaction
     rerank         passages → passages in a better order, where the flag is on; before the answer begins
     generate       passages → text: provider, next provider, or sentences of the passages
+    call           messages → text of one model, behind its breaker; again only before the first token
     remember       question and answer → conversation, in another short transaction
     answer         the flow itself, from question to the parts that are streamed
 
@@ -28,6 +30,9 @@ and those beside the flow:
     ingest         a queued revision → passages that answer; `read` says what is in it
     sweep          rows that are due → jobs
     delete         document → nothing
+    recall         conversations of a caller: shown and deleted
+    together       many requests at once → one transaction
+    trace          a part of an answer → a span
     tune           settings of answers, audited; and the copy of the global ones kept fresh
     operate        breakers, the cache, draining: by hand, audited
     check          component → health
