@@ -97,6 +97,10 @@ def _rows_of(blocks: Sequence[Block]) -> Iterator[Meta]:
                 yield _meta(key, found["value"], line)
 
 
+# A longer line is no fact.
+_LONGEST_ROW = 2_000
+
+
 def _plain_rows(blocks: Sequence[Block]) -> Iterator[tuple[int, str]]:
     """The lines of text, without bullets and emphasis; rows of a table as `key: value`; a rule in YAML, its own lines."""
     for block in blocks:
@@ -111,6 +115,8 @@ def _plain_rows(blocks: Sequence[Block]) -> Iterator[tuple[int, str]]:
         elif block.kind not in {"paragraph", "item"}:
             continue
         for line, row in rows:
+            if len(row) > _LONGEST_ROW:
+                continue
             if plain := _EMPHASIS.sub("", _BULLET.sub("", row)).strip():
                 yield line, plain
         if block.kind == "item":
@@ -217,12 +223,20 @@ def _beside(value: str) -> Condition | None:
     return read if read.value is not None else None
 
 
+_LONGEST_PROSE = 10_000
+
+
 def _prose(section: Section) -> Iterator[str]:
-    own = [block.text for block in section.blocks if block.kind == "paragraph"]
+    own = [
+        block.text
+        for block in section.blocks
+        if block.kind == "paragraph" and len(block.text) < _LONGEST_PROSE
+    ]
     yield from own
     for child in section.sections:
         if child.role in {Role.MEANING, Role.META, Role.SYMPTOMS}:
-            yield from (block.text for block in child.own_blocks() if block.kind in {"paragraph", "item"})
+            blocks = (block for block in child.own_blocks() if block.kind in {"paragraph", "item"})
+            yield from (block.text for block in blocks if len(block.text) < _LONGEST_PROSE)
 
 
 def names_in_words(section: Section) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def _numbered_step(part: Section, item: Block | None, after: Sequence[Block]) ->
     """A numbered item, and with it what stands after it at the margin: many do not indent a step's fence."""
     after = [block for block in after if block.kind != "rule"]
     if item is None:
-        if any(block.kind in {"fence", "code_block", "item"} for block in after):
+        if any(inner.kind in {"fence", "code_block", "item"} for block in after for inner in block.walk()):
             yield _step(_first_words(after, part), "", after)
         return
     blocks = [_itself(item), *item.children, *after]

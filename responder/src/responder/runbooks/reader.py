@@ -16,6 +16,9 @@ from responder.runbooks.outline import Block, Section, outline
 from responder.runbooks.sections import Lexicon
 
 SIZE_LIMIT = 10_000_000
+# Ten times the longest runbook that was met: what is longer is another kind of file, and would be read for minutes.
+LINES_LIMIT = 20_000
+CELLS_LIMIT = 100_000
 
 _PLACED = frozenset(Role) - {Role.UNKNOWN}
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
@@ -57,6 +60,7 @@ def parse_runbook(text: str, *, path: str, lexicon: Lexicon | None = None) -> Ru
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise RunbookError("the file is empty: a runbook has at least a heading", path=path)
+    _refuse_the_endless(text, path)
     # Front matter keeps its lines, as blank ones, so that every line number stays true.
     front = _FRONT_MATTER.match(text)
     body = "\n" * front[0].count("\n") + text[front.end() :] if front else text
@@ -83,6 +87,18 @@ def parse_runbook(text: str, *, path: str, lexicon: Lexicon | None = None) -> Ru
         problems=tuple(sorted(problems, key=lambda problem: problem.line)),
         understood=_share(text, covered),
     )
+
+
+def _refuse_the_endless(text: str, path: str) -> None:
+    lines, cells = text.count("\n") + 1, text.count("|")
+    if lines > LINES_LIMIT:
+        message = f"the file has {lines} lines; the limit is {LINES_LIMIT}. Split it by alert."
+        raise RunbookError(message, path=path, line=LINES_LIMIT)
+    if cells > CELLS_LIMIT:
+        message = (
+            f"the file has {cells} table cells; the limit is {CELLS_LIMIT}. Keep data in a file of its own."
+        )
+        raise RunbookError(message, path=path)
 
 
 def _title(root: Section, path: str) -> str:
@@ -112,18 +128,20 @@ def _covered(root: Section, found: Sequence[Section], *, front_lines: int) -> se
     covered = set(range(1, front_lines + 1))
     about_alerts = {id(section) for section in found}
 
-    def mark(section: Section, *, role: Role) -> None:
+    def mark(section: Section, *, role: Role, inside: bool) -> None:
         role = section.role if section.role is not Role.UNKNOWN else role
         about = id(section) in about_alerts
+        # What is to be run belongs to an alert, or is not understood; the words for a status page may stand in a fence.
+        kept = inside or role is Role.TEMPLATES
         covered.update(range(section.line, section.heading_end + 1) if section.level else ())
         for block in section.blocks:
-            placed = not about and role in _PLACED
+            placed = not about and role in _PLACED and (kept or _is_description(block))
             if placed or block.kind == "rule" or ((about or section.level <= 1) and _is_description(block)):
                 covered.update(range(block.line, block.end_line + 1))
         for child in section.sections:
-            mark(child, role=Role.UNKNOWN if about else role)
+            mark(child, role=Role.UNKNOWN if about else role, inside=inside or about)
 
-    mark(root, role=Role.UNKNOWN)
+    mark(root, role=Role.UNKNOWN, inside=False)
     return covered
 
 
