@@ -9,7 +9,7 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import answers, lint, reader, webhook
+from bench import answers, collection, lint, reader, webhook
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -17,6 +17,7 @@ RESULTS = Path(__file__).parent / "results"
 def main() -> None:
     found = {
         "reader": reader.measure(),
+        "collection": collection.measure(),
         "lint": lint.measure(),
         "webhook": asyncio.run(webhook.measure()),
         "answers": asyncio.run(answers.measure()),

@@ -31,6 +31,8 @@ _OPERATORS = (
     "\n",
 )
 
+_SIGNS = frozenset(operator[0] for operator in _OPERATORS)
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
@@ -86,7 +88,8 @@ def take_apart(text: str) -> list[Word]:
                 word.append(text[at + 1 : at + 2])
                 begun = True
             at += 2
-        elif operator := next((op for op in _OPERATORS if text.startswith(op, at)), None):
+        elif char in _SIGNS:
+            operator = next(op for op in _OPERATORS if text.startswith(op, at))
             if operator[0] in "<>" and begun and "".join(word).isdigit():
                 word.clear()
                 begun = False
