@@ -3,7 +3,7 @@ BIN := .venv/bin
 SOURCES := chatbot responder drills bench scripts rules
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test prove check format bench drill docs lock clean
+.PHONY: help demo test prove check format bench fuzz drill docs lock clean
 
 help: ## list the verbs
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -32,6 +32,10 @@ format: dev-setup ## put the code into its format
 
 bench: dev-setup ## the measured comparisons; results are kept in bench/results/
 	$(BIN)/python -m bench
+
+fuzz: dev-setup ## search for Markdown that breaks the reader: make fuzz SECONDS=600 (fetches atheris, which no lock holds)
+	$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --disable-pip-version-check -q atheris
+	$(BIN)/python scripts/fuzz_reader.py -max_total_time=$(or $(SECONDS),600)
 
 docs: dev-setup ## write again the generated parts of docs/
 	$(BIN)/python scripts/write_docs.py

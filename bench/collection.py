@@ -15,14 +15,22 @@ from responder.runbooks.reader import parse_runbook
 
 FILES = 500
 ROUNDS = 5
-_WORDS = "the queue grows when a worker stops or its database answers late so look at both before anything is restarted".split()
+_TEXT = "the queue grows when a worker stops or its database answers late so look at both before anything is restarted"
+_WORDS = _TEXT.split()
 _COMMANDS = (
     "kubectl -n $NAMESPACE get pods -o wide", "kubectl logs deploy/worker --tail=100 | grep -i error", "df -h",
-    "journalctl -u worker -n 50",
-    "curl -s http://127.0.0.1:8080/health", "redis-cli info memory", "systemctl status worker", "tail -f /var/log/worker.log",
+    "journalctl -u worker -n 50", "curl -s http://127.0.0.1:8080/health", "redis-cli info memory", "systemctl status worker",
+    "tail -f /var/log/worker.log",
 )  # fmt: skip
-_QUERIES = ("rate(http_requests_total{status=~\"5..\"}[5m])", "histogram_quantile(0.95, sum by (le) (rate(x_seconds_bucket[5m])))", "up == 0")
-_SQL = ("SELECT count(*) FROM pg_stat_activity WHERE state = 'active';", "SELECT pid, query FROM pg_stat_activity ORDER BY query_start LIMIT 10;")
+_QUERIES = (
+    'rate(http_requests_total{status=~"5.."}[5m])',
+    "histogram_quantile(0.95, sum by (le) (rate(x_seconds_bucket[5m])))",
+    "up == 0",
+)
+_SQL = (
+    "SELECT count(*) FROM pg_stat_activity WHERE state = 'active';",
+    "SELECT pid, query FROM pg_stat_activity ORDER BY query_start LIMIT 10;",
+)
 
 
 def measure() -> dict[str, Any]:
@@ -59,10 +67,8 @@ def _real(folder: Path) -> list[str]:
 
 
 def _generated(number: int) -> str:
-    "",
-    "A runbook of a shape that the number decides: one alert or several, with facts in some dress, and fences of all languages.",
-    "",
-    chance = random.Random(number)
+    """A runbook of a shape that the number decides: one alert or several, facts in some dress, fences of all languages."""
+    chance = random.Random(number)  # noqa: S311 - the same texts every time, no secret
     alerts = chance.choice((1, 1, 1, 2, 4))
     level = "#" if alerts == 1 else "##"
     parts = ["# Alerts of a service", ""] if alerts > 1 else []
@@ -86,14 +92,24 @@ def _facts(chance: random.Random) -> list[str]:
 
 def _part(chance: random.Random, heading: str) -> list[str]:
     if heading == "Escalation":
-        return ["- **No improvement after 15 min:** Escalate to engineering lead", "- **P0:** Page on-call engineer"]
+        return [
+            "- **No improvement after 15 min:** Escalate to engineering lead",
+            "- **P0:** Page on-call engineer",
+        ]
     if heading not in {"Diagnosis", "Mitigation"}:
         return [_sentence(chance) for _ in range(chance.randint(1, 4))]
     rows: list[str] = []
     for step in range(chance.randint(2, 6)):
         language, texts = chance.choice((("sh", _COMMANDS), ("promql", _QUERIES), ("sql", _SQL)))
         body = chance.sample(texts, k=min(len(texts), chance.randint(1, 3)))
-        rows += [f"{step + 1}. {_sentence(chance)}", "", f"   ```{language}", *(f"   {row}" for row in body), "   ```", ""]
+        rows += [
+            f"{step + 1}. {_sentence(chance)}",
+            "",
+            f"   ```{language}",
+            *(f"   {row}" for row in body),
+            "   ```",
+            "",
+        ]
     return rows
 
 

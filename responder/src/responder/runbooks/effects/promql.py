@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 
 import promql_parser
 
@@ -41,10 +42,8 @@ def _depth(text: str) -> int:
 
 
 def promql(text: str, line: int) -> Statement:
-    try:
-        _parse(text)
-    except ValueError as error:
-        reason = f"does not parse as PromQL: {str(error).splitlines()[0][:120]}"
+    if fault := _fault(text):
+        reason = f"does not parse as PromQL: {fault}"
         return Statement(text=text, line=line, effect=Effect.UNKNOWN, bounded=False, reason=reason)
     longest = max((_length(found) for found in _RANGE.findall(text)), default=timedelta())
     if longest > RANGE_LIMIT:
@@ -54,15 +53,22 @@ def promql(text: str, line: int) -> Statement:
 
 
 def _length(written: str) -> timedelta:
-    return timedelta(seconds=sum(int(n) * _SECONDS[unit] for n, unit in _PART.findall(written)))
+    seconds = sum(int(n) * _SECONDS[unit] for n, unit in _PART.findall(written))
+    return timedelta(seconds=min(seconds, 10 * _SECONDS["y"]))
+
+
+@lru_cache(maxsize=1024)
+def _fault(text: str) -> str:
+    """What the parser says against a text; nothing for a query. The same text is asked about more than once."""
+    try:
+        _parse(text)
+    except ValueError as error:
+        return (str(error).splitlines() or ["no query"])[0][:120] or "no query"
+    return ""
 
 
 def parses(text: str) -> bool:
-    try:
-        _parse(text)
-    except ValueError:
-        return False
-    return True
+    return not _fault(text)
 
 
 def measures_ratio(text: str) -> bool:

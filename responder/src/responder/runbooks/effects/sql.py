@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import sqlglot
 from sqlglot import exp
@@ -97,6 +98,7 @@ def sql(text: str, line: int) -> Statement:
     )
 
 
+@lru_cache(maxsize=1024)
 def _judged(text: str) -> _Verdict:
     if len(text) > LONGEST or text.count("(") > LONGEST // 40 or _depth(text) > DEEPEST:
         return _Verdict(Effect.UNKNOWN, "too long or too deeply nested to be judged")
