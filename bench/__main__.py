@@ -9,7 +9,7 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import answers, collection, lint, reader, webhook
+from bench import answers, collection, limits, lint, reader, webhook
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -21,6 +21,7 @@ def main() -> None:
         "lint": lint.measure(),
         "webhook": asyncio.run(webhook.measure()),
         "answers": asyncio.run(answers.measure()),
+        "limits": asyncio.run(limits.measure()),
     }
     body = {
         "machine": platform.node(),
