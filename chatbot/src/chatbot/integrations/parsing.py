@@ -10,6 +10,7 @@ input, writes {"blocks": [[level, text, page], ...]} or {"refused": "reason"}.
 
 from __future__ import annotations
 
+import codecs
 import re
 import resource
 import sys
@@ -21,6 +22,7 @@ import pypdfium2 as pdfium
 import trafilatura
 from lxml import etree, html  # pyright: ignore[reportAttributeAccessIssue]
 from pypdfium2 import PdfiumError
+from trafilatura.external import jt_stoplist_init
 
 from chatbot.core.documents import MediaType
 from chatbot.core.outline import Block, outline_of_markdown
@@ -35,6 +37,10 @@ _LEAST_CONTENT = 0.25
 _HYPHEN = re.compile(r"[\ufffe\u0002\u00ad]\s*")
 _SOFT_BREAK = re.compile(r"(?<![.!?:;…])\n(?=[^\W\d_A-ZÄÖÜ•])")
 _CHARSET = re.compile(rb"<meta[^>]+charset=[\"']?([\w-]+)", re.IGNORECASE)
+_ENCODINGS = (
+    "utf-8-sig", "utf-16", "cp1252", "latin-1", "iso8859-2", "iso8859-5", "iso8859-15", "cp1250", "cp1251", "koi8-r",
+    "shift_jis", "euc-jp", "gb18030", "gbk", "big5", "euc-kr",
+)  # fmt: skip
 _DROPPED = {
     "script", "style", "template", "noscript", "svg", "math", "iframe", "object", "head", "button", "select",
     "option", "input", "textarea", "audio", "video", "canvas",
@@ -49,6 +55,7 @@ _LINES = {"br", "tr", "li", "dt", "dd", *_CELLS}
 
 def main() -> None:
     media_type, how = sys.argv[1:3]
+    _rehearse()
     _give_up()
     content = sys.stdin.buffer.read()
     try:
@@ -64,6 +71,19 @@ def main() -> None:
         }
     sys.stdout.buffer.write(orjson.dumps(answer))
     sys.stdout.flush()
+
+
+def _rehearse() -> None:
+    """Loads what the libraries load when they are first used: afterwards no file can be opened."""
+    for encoding in _ENCODINGS:
+        codecs.lookup(encoding)
+    page = (
+        "<html><body><nav>A</nav><article><h1>A</h1>"
+        + "<p>Some words of a page.</p>" * 20
+        + "</article></body></html>"
+    )
+    list(_html(page.encode(), False))
+    jt_stoplist_init()
 
 
 def _give_up() -> None:
@@ -136,22 +156,30 @@ def _html(content: bytes, whole: bool) -> Iterator[Block]:
     text = _decoded(content).replace("\x00", "")
     if not text.strip():
         return
+    parser = html.HTMLParser(huge_tree=False)
     try:
         # A declaration of the encoding is void by now, and would be refused.
-        tree = html.document_fromstring(
-            re.sub(r"^\s*<\?xml[^>]*\?>", "", text), parser=html.HTMLParser(huge_tree=False)
-        )
+        tree = html.document_fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", text), parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError, ValueError) as error:
         raise DocumentRefused("It is no readable HTML. Save it anew.") from error
+    if any(fault.type_name == "ERR_RESOURCE_LIMIT" for fault in parser.error_log):
+        # The library would go on without the rest, and silently.
+        raise DocumentRefused("It is nested too deeply, or holds too long a text. Save it anew.")
     blocks = list(_bounded(_walk(tree)))
     if not whole:
-        content_only = trafilatura.extract(
-            tree, output_format="markdown", favor_recall=True, include_tables=True
+        content_only = outline_of_markdown(
+            trafilatura.extract(tree, output_format="markdown", favor_recall=True, include_tables=True) or ""
         )
-        shown = sum(len(block.text) for block in blocks)
-        if content_only and len(content_only) >= shown * _LEAST_CONTENT:
-            blocks = outline_of_markdown(content_only)
+        if _is_as_good(content_only, blocks):
+            blocks = content_only
     yield from blocks
+
+
+def _is_as_good(content_only: list[Block], blocks: list[Block]) -> bool:
+    """Whether what was left out can have been menus: enough text is left, and the headings are."""
+    left, shown = (sum(len(block.text) for block in some) for some in (content_only, blocks))
+    headings, all_headings = (any(block.level for block in some) for some in (content_only, blocks))
+    return left >= shown * _LEAST_CONTENT and headings >= all_headings
 
 
 def _decoded(content: bytes) -> str:
@@ -161,7 +189,7 @@ def _decoded(content: bytes) -> str:
     for encoding in ("utf-8-sig", declared[1].decode() if declared else "cp1252"):
         try:
             return content.decode(encoding)
-        except (UnicodeDecodeError, LookupError):
+        except (UnicodeDecodeError, LookupError, OSError):  # OSError: an encoding that was not rehearsed
             continue
     return content.decode("latin-1")
 
