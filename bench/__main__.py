@@ -9,7 +9,7 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import answers, collection, limits, lint, reader, webhook
+from bench import answers, collection, ingestion, limits, lint, reader, vector_search, webhook
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -22,6 +22,8 @@ def main() -> None:
         "webhook": asyncio.run(webhook.measure()),
         "answers": asyncio.run(answers.measure()),
         "limits": asyncio.run(limits.measure()),
+        "ingestion": ingestion.measure(),
+        "vector_search": asyncio.run(vector_search.measure()),
     }
     body = {
         "machine": platform.node(),

@@ -33,8 +33,10 @@ class Traffic:
         turns = itertools.cycle(itertools.product(QUESTIONS, self.keys))
         limits = aiohttp.ClientTimeout(total=15)
         async with aiohttp.ClientSession(timeout=limits) as session, asyncio.TaskGroup() as group:
-            for question, tenant in turns:
-                group.create_task(self._ask(session, self.keys[tenant], question))
+            for number, (question, tenant) in enumerate(turns):
+                # Each is asked once: an answer that is kept would hide a fault from the alert.
+                asked = f"{question} This is about order {number}."
+                group.create_task(self._ask(session, self.keys[tenant], asked))
                 await asyncio.sleep(1 / self.rate)
 
     async def _ask(self, session: aiohttp.ClientSession, key: str, question: str) -> None:
