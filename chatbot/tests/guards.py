@@ -166,6 +166,20 @@ DETECTOR = (
         old="caller, [kept_by], source=", new="caller, [], source=",
     ),
     Guard(
+        name="every job goes through the detector", layer="detector",
+        noticed_by=f"{TOLD}test_a_job_whose_row_is_anothers_is_withheld", module="chatbot.stages.ingest",
+        old="[taken.ref.tenant_id], source", new="[], source",
+    ),
+    Guard(
+        name="every cached answer goes through the detector", layer="detector",
+        noticed_by="test_answers_are_given_again::test_a_foreign_answer_in_the_cache_is_withheld_and_told",
+        module="chatbot.stages.reuse", old="[answer.tenant_id]", new="[]",
+    ),
+    Guard(
+        name="the worker tells too", layer="detector", noticed_by=f"{TOLD}test_a_worker_tells_by_itself",
+        module="chatbot.worker", old="group.create_task(tell_for_ever(self._parts))", new="pass",
+    ),
+    Guard(
         name="the alarm has a connection of its own", layer="detector",
         noticed_by=f"{TOLD}test_it_is_audited_when_every_connection_is_taken",
         module="chatbot.bootstrap", old="database=alarm_db,", new="database=db,",
@@ -227,6 +241,21 @@ SHARED = (
 )
 
 DOOR = (
+    Guard(
+        name="a revoked key opens nothing", layer="door",
+        noticed_by="test_keys_and_widgets::test_a_tenant_has_several_keys_each_with_an_end",
+        module="chatbot.stages.authenticate", old="owner.revoked_at is not None or ", new="",
+    ),
+    Guard(
+        name="a widget's session is bound to its page", layer="door",
+        noticed_by="test_keys_and_widgets::test_a_session_is_good_at_the_origin_that_began_it_only",
+        module="chatbot.stages.authenticate", old="origin is not None and origin == grant.origin", new="True",
+    ),
+    Guard(
+        name="a session that has ended opens nothing", layer="door",
+        noticed_by="test_members_sign_in::test_signing_out_ends_the_session_within_a_second",
+        module="chatbot.stages.authenticate", old="or session.revoked_at is not None", new="",
+    ),
     Guard(
         name="the admin token is compared", layer="door",
         noticed_by="test_operators_can_see_and_switch::test_a_wrong_token_opens_nothing_and_is_audited",

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from prometheus_client import REGISTRY
+from psycopg import sql
 
 import guards
 from chatbot.core.canary import ASKER, KEEPER
@@ -90,6 +91,15 @@ async def test_a_cache_whose_key_lacks_the_tenant_is_found(
     monkeypatch.setattr(answer_cache, "_key", lambda _, digest: f"chatbot:answer:{digest}")
     assert (await probe_isolation(chatbot.parts))["cache"] is Result.LEAKED
     assert audit_rows("tenant_isolation_violation")[0][2]["path"] == "cache"
+
+
+async def test_a_job_that_another_could_take_is_found(chatbot: Chatbot, superuser_url: str) -> None:
+    """When the policies of documents and revisions are gone, whoever names the keeper's document would get it."""
+    assert await probe_isolation(chatbot.parts) == HELD
+    with psycopg.connect(superuser_url) as conn:
+        for table in ("documents", "revisions", "tenants"):
+            conn.execute(sql.SQL("ALTER TABLE {} DISABLE ROW LEVEL SECURITY").format(sql.Identifier(table)))
+    assert (await probe_isolation(chatbot.parts))["job"] is Result.LEAKED
 
 
 async def test_a_prober_that_finds_nothing_says_that_it_is_broken(

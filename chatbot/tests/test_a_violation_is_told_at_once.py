@@ -19,18 +19,22 @@ import guards
 from chatbot.bootstrap import outside
 from chatbot.config import Settings, WebhookSettings, load_settings
 from chatbot.core.caller import Caller, CallerKind
+from chatbot.core.documents import RevisionRef, Taken
+from chatbot.core.documents import Source as DocumentSource
 from chatbot.core.passages import Passage
 from chatbot.core.tenancy import Tenant, TenantId
 from chatbot.core.violation import Source
 from chatbot.errors import ConfigError, TenantIsolationViolation
+from chatbot.integrations.redis import new_client
+from chatbot.stages import ingest as ingest_stage
 from chatbot.stages import recollect as recollect_stage
 from chatbot.stages import retrieve as retrieve_stage
 from chatbot.stages.ports import Outside
-from chatbot.stages.tell import tell_responder
+from chatbot.stages.tell import tell_for_ever, tell_responder
 from chatbot.stages.watch import watch_tenants
 from chatbot.stages.withhold import withhold_foreign
 from chatbot.telemetry import TENANT_LABELS, VIOLATION_SOURCES, show_tenants
-from chatbot.web.background import tell_for_ever
+from chatbot.worker import Work
 from chatbot_house import Chatbot, MovedClock, app_url_of, served, settings_for
 from wire import KEY, Responder, Wire, running_responder, running_wire
 
@@ -117,6 +121,39 @@ async def test_a_foreign_conversation_is_withheld(
     status, _, _ = await chatbot.ask("When is a refund possible?", conversation_id=conversation)
     assert status == 500
     assert (await responder.told(seconds=3))["source"] == "conversation"
+
+
+async def test_a_job_whose_row_is_anothers_is_withheld(
+    chatbot: Chatbot,
+    responder: Responder,
+    audit_rows: Callable[[str], list[Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A job that names acme, but comes with a row of globex, makes no passage of it."""
+    acme, globex = (chatbot.tenants[name].tenant_id for name in ("acme", "globex"))
+    ref = RevisionRef(tenant_id=acme, document_id=uuid4(), revision=1)
+
+    async def leak(*_: object) -> Taken:
+        return Taken(
+            ref=replace(ref, tenant_id=globex), title="t", source=DocumentSource.UPLOAD, url=None, media_type=None,
+            actor="test",
+        )  # fmt: skip
+
+    monkeypatch.setattr(ingest_stage, "take", leak)
+    with pytest.raises(TenantIsolationViolation):
+        await ingest_stage.ingest(chatbot.parts, ref)
+    assert (await responder.told(seconds=3))["source"] == "job"
+    assert audit_rows("tenant_isolation_violation")[0][0] == acme
+
+
+async def test_a_worker_tells_by_itself(settings: Settings, responder: Responder) -> None:
+    """What a worker withholds does not wait for a server."""
+    async with outside(settings) as parts:
+        work = asyncio.create_task(Work(settings.redis_url, parts, new_client(settings.redis_url))._sweeps())
+        await violate(parts, source=Source.JOB)
+        assert (await responder.told())["source"] == "job"
+        work.cancel()
+        await asyncio.wait({work})
 
 
 async def test_it_is_told_until_the_responder_has_it(settings: Settings, responder: Responder) -> None:

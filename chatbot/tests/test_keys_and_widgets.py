@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+import guards
 from chatbot.core.origins import check_origin
 from chatbot.errors import BadRequest
 from chatbot.stages.embed import may_embed
@@ -185,3 +186,6 @@ async def test_what_is_no_origin_is_refused(chatbot: Chatbot, bad: str) -> None:
     status, problem = await chatbot.admin("POST", "/tenants/acme/widget-keys", body)
     assert (status, bool(problem["remedy"])) == (400, True)
     assert (await chatbot.admin("GET", "/tenants/acme/widget-keys"))[1]["widget_keys"] == []
+
+
+guards.install(globals())

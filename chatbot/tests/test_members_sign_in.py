@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+import guards
 from chatbot.integrations.passwords import Passwords
 from chatbot_house import Chatbot
 from reception import PASSWORD, ask_as, bearer, call, enter, join, signed_in
@@ -245,3 +246,6 @@ async def test_the_number_of_members_is_bounded(chatbot: Chatbot) -> None:
     assert sorted(status for status, _ in answers) == [201, 201, 403, 403]
     refused = next(problem for status, problem in answers if status == 403)
     assert (refused["type"].endswith("quota_reached"), "quota of 2" in refused["detail"]) == (True, True)
+
+
+guards.install(globals())

@@ -31,6 +31,7 @@ from chatbot.stages.ingest import ingest
 from chatbot.stages.ports import Outside
 from chatbot.stages.repeat import every, verify_until_done
 from chatbot.stages.sweep import shelve, sweep
+from chatbot.stages.tell import tell_for_ever
 from chatbot.telemetry import JOBS, WORKER_HEARTBEAT
 
 log = structlog.get_logger()
@@ -96,6 +97,7 @@ class Work:
     async def _sweeps(self) -> None:
         await verify_until_done(self._parts)
         async with asyncio.TaskGroup() as group:
+            group.create_task(tell_for_ever(self._parts))
             group.create_task(every(SWEEP_EVERY, "sweep", lambda: sweep(self._parts)))
             group.create_task(every(SWEEP_EVERY, "shelve", lambda: shelve(self._parts)))
 

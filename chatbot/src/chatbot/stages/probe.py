@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID, uuid4
@@ -27,7 +28,14 @@ from chatbot.stages.ports import Outside
 from chatbot.stages.retrieve import retrieve
 from chatbot.stages.upload import upload
 from chatbot.stages.withhold import raise_alarm
-from chatbot.store.canaries import ensure_conversation, ensure_tenant, tables_that_show_the_keeper
+from chatbot.store.canaries import (
+    WAITING,
+    could_take,
+    ensure_conversation,
+    ensure_tenant,
+    ensure_waiting_revision,
+    tables_that_show_the_keeper,
+)
 from chatbot.store.conversations import owner_of_conversation
 from chatbot.telemetry import PROBED_AT, PROBES
 
@@ -151,11 +159,25 @@ async def _conversation(outside: Outside) -> Result:
     return await _leak(outside, "conversation", rows=1)
 
 
+async def _job(outside: Outside) -> Result:
+    """A job that names a document of the other: as its own, and as the other's."""
+    async with outside.database.tenant(KEEPER.tenant_id) as conn:
+        await ensure_waiting_revision(conn, moment(outside.clocks.wall()))
+        own = await could_take(conn, WAITING)
+    async with outside.database.tenant(ASKER.tenant_id) as conn:
+        as_its_own = await could_take(conn, replace(WAITING, tenant_id=ASKER.tenant_id))
+        taken = as_its_own or await could_take(conn, WAITING)
+    if taken:
+        return await _leak(outside, "job", rows=1)
+    return Result.HELD if own else Result.BROKEN
+
+
 PATHS: Mapping[str, Callable[[Outside], Awaitable[Result]]] = {
     "policies": _policies,
     "retrieval": _retrieval,
     "cache": _cache,
     "conversation": _conversation,
+    "job": _job,
 }
 
 

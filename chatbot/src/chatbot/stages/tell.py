@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from chatbot.core.violation import moment, wait_after
 from chatbot.errors import ResponderUnavailable, StoreUnavailable
 from chatbot.stages.ports import Alarm, Hook, Outside
+from chatbot.stages.repeat import every
 from chatbot.stages.withhold import keep_held
 from chatbot.store.security_outbox import (
     Due,
@@ -21,6 +22,14 @@ from chatbot.store.security_outbox import (
 from chatbot.telemetry import SECURITY_EVENTS, SECURITY_EVENTS_UNTOLD
 
 log = structlog.get_logger()
+
+# A new violation wakes the loop; this is for those that are to be told again.
+TELL_EVERY = timedelta(seconds=1)
+
+
+async def tell_for_ever(outside: Outside) -> None:
+    """Tells the responder of violations, the moment that there is one. For the server and the worker alike."""
+    await every(TELL_EVERY, "tell_responder", lambda: tell_responder(outside), wake=outside.alarm.wake)
 
 
 async def tell_responder(outside: Outside) -> None:

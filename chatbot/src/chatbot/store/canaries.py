@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 from psycopg import sql
 
 from chatbot.core.canary import KEEPER
+from chatbot.core.documents import RevisionRef
 from chatbot.core.tenancy import Tenant
 from chatbot.store.db import Conn
+from chatbot.store.documents import take
+
+NEVER = datetime(9000, 1, 1, tzinfo=UTC)
+WAITING = RevisionRef(
+    tenant_id=KEEPER.tenant_id, document_id=UUID("ca9a0000-0000-4000-8000-0000000000d0"), revision=1
+)
 
 # Every table that holds tenants' rows, found by its column so that a new one is probed the minute it is there.
 TABLES = """
@@ -35,6 +43,26 @@ async def ensure_conversation(conn: Conn, tenant: Tenant, conversation_id: UUID,
         "INSERT INTO conversations (tenant_id, id, owner) VALUES (%s, %s, %s) ON CONFLICT (tenant_id, id) DO NOTHING",
         (tenant.tenant_id, conversation_id, owner),
     )
+
+
+async def ensure_waiting_revision(conn: Conn, now: datetime) -> None:
+    """A revision of the keeper that is due in a time that never comes: no worker takes it, whoever could is found out."""
+    await conn.execute(
+        "INSERT INTO documents (tenant_id, id, title, source) VALUES (%s, %s, 'canary-job.md', 'upload')"
+        " ON CONFLICT DO NOTHING",
+        (KEEPER.tenant_id, WAITING.document_id),
+    )
+    await conn.execute(
+        "INSERT INTO revisions (tenant_id, document_id, revision, actor, due_at, created_at)"
+        " VALUES (%s, %s, %s, 'canary', %s, %s) ON CONFLICT DO NOTHING",
+        (KEEPER.tenant_id, WAITING.document_id, WAITING.revision, NEVER, now),
+    )
+
+
+async def could_take(conn: Conn, ref: RevisionRef) -> bool:
+    """Whether a worker in this transaction would get the revision, were it due. Nothing of it stays."""
+    async with conn.transaction(force_rollback=True):
+        return await take(conn, ref, NEVER) is not None
 
 
 async def tables_that_show_the_keeper(conn: Conn) -> list[str]:

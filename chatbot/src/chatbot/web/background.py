@@ -12,7 +12,7 @@ from chatbot.stages.check import CANARY_EVERY
 from chatbot.stages.ports import Outside
 from chatbot.stages.probe import probe_isolation
 from chatbot.stages.repeat import every
-from chatbot.stages.tell import tell_responder
+from chatbot.stages.tell import tell_for_ever
 from chatbot.stages.tune import refresh_settings
 from chatbot.stages.watch import watch_queue, watch_tenants
 
@@ -21,8 +21,6 @@ SETTINGS_EVERY = timedelta(seconds=0.5)
 # The canary asks for its secret as somebody else.
 PROBE_EVERY = timedelta(minutes=1)
 TENANTS_EVERY = timedelta(seconds=30)
-# A new violation wakes the loop; this is for those that are to be told again.
-TELL_EVERY = timedelta(seconds=1)
 
 
 async def keep_orders(outside: Outside) -> None:
@@ -38,9 +36,3 @@ async def run_loops(outside: Outside) -> None:
         group.create_task(every(TENANTS_EVERY, "watch_tenants", lambda: watch_tenants(outside)))
         group.create_task(every(PROBE_EVERY, "probe_isolation", lambda: probe_isolation(outside)))
         group.create_task(tell_for_ever(outside))
-
-
-async def tell_for_ever(outside: Outside) -> None:
-    """Tells the responder of violations, the moment that there is one. For the server and the worker alike."""
-    wake = outside.alarm.wake
-    await every(TELL_EVERY, "tell_responder", lambda: tell_responder(outside), wake=wake)
