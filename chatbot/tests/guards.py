@@ -176,6 +176,11 @@ DETECTOR = (
         module="chatbot.stages.reuse", old="[answer.tenant_id]", new="[]",
     ),
     Guard(
+        name="every exported row goes through the detector", layer="detector",
+        noticed_by=f"{TOLD}test_an_export_with_a_foreign_row_is_withheld", module="chatbot.stages.hand_over",
+        old="await check([TenantId(UUID(row[table.key]))])", new="",
+    ),
+    Guard(
         name="the worker tells too", layer="detector", noticed_by=f"{TOLD}test_a_worker_tells_by_itself",
         module="chatbot.worker", old="group.create_task(tell_for_ever(self._parts))", new="pass",
     ),

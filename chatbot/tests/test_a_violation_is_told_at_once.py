@@ -26,6 +26,7 @@ from chatbot.core.tenancy import Tenant, TenantId
 from chatbot.core.violation import Source
 from chatbot.errors import ConfigError, TenantIsolationViolation
 from chatbot.integrations.redis import new_client
+from chatbot.stages import hand_over
 from chatbot.stages import ingest as ingest_stage
 from chatbot.stages import recollect as recollect_stage
 from chatbot.stages import retrieve as retrieve_stage
@@ -35,7 +36,7 @@ from chatbot.stages.watch import watch_tenants
 from chatbot.stages.withhold import withhold_foreign
 from chatbot.telemetry import TENANT_LABELS, VIOLATION_SOURCES, show_tenants
 from chatbot.worker import Work
-from chatbot_house import Chatbot, MovedClock, app_url_of, served, settings_for
+from chatbot_house import ADMIN_TOKEN, Chatbot, MovedClock, app_url_of, served, settings_for
 from wire import KEY, Responder, Wire, running_responder, running_wire
 
 ACME = Caller(
@@ -144,6 +145,25 @@ async def test_a_job_whose_row_is_anothers_is_withheld(
         await ingest_stage.ingest(chatbot.parts, ref)
     assert (await responder.told(seconds=3))["source"] == "job"
     assert audit_rows("tenant_isolation_violation")[0][0] == acme
+
+
+async def test_an_export_with_a_foreign_row_is_withheld(
+    chatbot: Chatbot,
+    audit_rows: Callable[[str], list[Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One row of globex in acme's export, and nothing of it is given out."""
+    globex = chatbot.tenants["globex"].tenant_id
+
+    async def leak(*_: object) -> AsyncIterator[dict[str, Any]]:
+        yield {"tenant_id": str(globex), "id": str(globex), "text": SECRET}
+
+    monkeypatch.setattr(hand_over, "rows_of", leak)
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    async with chatbot.http.get(f"{chatbot.url}/api/admin/tenants/acme/export", headers=headers) as answer:
+        assert answer.status == 500
+        assert SECRET not in await answer.text()
+    assert audit_rows("tenant_isolation_violation")[0][2]["source"] == "export"
 
 
 async def test_a_worker_tells_by_itself(settings: Settings, responder: Responder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from chatbot import config
 from chatbot.commands.acting import ACTOR, acting_for, connected, group, moment, now, table, tell
 from chatbot.core.quotas import DEFAULTS, Quota
+from chatbot.core.tenancy import TenantId, same_tenant
+from chatbot.core.violation import Source
 from chatbot.errors import BadRequest
 from chatbot.integrations.answer_cache import AnswerCache
 from chatbot.integrations.queue import JobQueue
@@ -127,9 +130,14 @@ async def _budget(chosen: argparse.Namespace) -> None:
 
 async def _export(chosen: argparse.Namespace) -> None:
     async with acting_for(chosen.name) as (db, by):
+
+        async def check(owners: Sequence[TenantId]) -> None:
+            for owner in owners:
+                same_tenant(owner, wanted=by.caller.tenant.tenant_id, source=Source.EXPORT)
+
         try:
             with chosen.file.open("xb") as file:
-                counts = await export(db, by, file)
+                counts = await export(db, by, file, check=check)
         except OSError as error:
             raise BadRequest(
                 f"{chosen.file} cannot be written: {error.strerror}.",

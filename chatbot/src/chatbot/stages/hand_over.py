@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import zipfile
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Any, Protocol
+from uuid import UUID
 
 import structlog
 
@@ -40,6 +42,10 @@ class TenantJobs(Protocol):
     async def forget_tenant(self, tenant_id: TenantId) -> int: ...
 
 
+# Raises when one of the owners is not the tenant that is handed over.
+Check = Callable[[Sequence[TenantId]], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erased:
     """The receipt, and where it is in the audit log: the position in the chain, and that entry's hash."""
@@ -49,10 +55,10 @@ class Erased:
     audit_hash: str
 
 
-async def export(db: Database, by: By, target: IO[bytes]) -> dict[str, int]:
+async def export(db: Database, by: By, target: IO[bytes], *, check: Check) -> dict[str, int]:
     """Writes a ZIP with a file of JSON lines for each table, all as of one moment; how many rows there are of each.
 
-    Raises StoreUnavailable.
+    Raises what `check` raises for the owner of a row, before it is written, and StoreUnavailable.
     """
     tenant = by.caller.tenant
     counts: dict[str, int] = {}
@@ -63,6 +69,7 @@ async def export(db: Database, by: By, target: IO[bytes]) -> dict[str, int]:
                 with archive.open(f"{table.name}.jsonl", "w", force_zip64=True) as file:
                     page: list[bytes] = []
                     async for row in rows_of(conn, tenant.tenant_id, table):
+                        await check([TenantId(UUID(row[table.key]))])
                         page.append(json.dumps(row, ensure_ascii=False).encode() + b"\n")
                         counts[table.name] += 1
                         if len(page) == _PAGE:

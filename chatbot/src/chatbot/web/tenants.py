@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 from typing import IO, Annotated, Any
 
@@ -13,11 +13,13 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from chatbot.core.quotas import Quota
-from chatbot.core.tenancy import TenantState
+from chatbot.core.tenancy import TenantId, TenantState
+from chatbot.core.violation import Source
 from chatbot.errors import BadRequest
 from chatbot.stages.administer import By
 from chatbot.stages.hand_over import erase, export
 from chatbot.stages.oversee import create, resume, set_quotas, suspend
+from chatbot.stages.withhold import withhold_foreign
 from chatbot.store.tenants import all_tenants
 from chatbot.web.accounts import Asking, OnBehalfOf, for_operator
 from chatbot.web.admin import admin_only
@@ -134,9 +136,14 @@ async def put_quotas(request: Request, by: Asking, body: QuotasBody) -> dict[str
 @named.get("/export", response_class=StreamingResponse)
 async def get_export(request: Request, by: Asking) -> StreamingResponse:
     """A ZIP of all that the tenant has: a file of JSON lines for each table, as of one moment."""
+    outside = outside_of(request)
+
+    async def check(owners: Sequence[TenantId]) -> None:
+        await withhold_foreign(outside, by.caller, owners, source=Source.EXPORT)
+
     file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed when the answer ends
     try:
-        await export(outside_of(request).database, by, file)
+        await export(outside.database, by, file, check=check)
     except BaseException:
         file.close()
         raise
