@@ -3,13 +3,16 @@ BIN := .venv/bin
 SOURCES := chatbot responder drills bench scripts rules
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test prove check format bench fuzz drill docs lock clean
+.PHONY: help demo chat test prove check format bench fuzz drill docs lock clean
 
 help: ## list the verbs
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: run-setup ## the main job, live: a fault, the alert, the runbook's steps, the page, the cure, the post-mortem
 	@$(BIN)/drill demo $(DRILL_ARGS)
+
+chat: run-setup ## the chatbot alone: a link by which you give it a document and ask
+	@$(BIN)/drill chat $(DRILL_ARGS)
 
 drill: run-setup ## one drill, scored: make drill ALERT=HighErrorRate
 	@$(BIN)/drill run $(or $(ALERT),HighErrorRate) $(DRILL_ARGS)

@@ -18,6 +18,7 @@ from drills.ports import BASE, Ports
 from drills.stack import Stack
 
 DEMO = "HighErrorRate"
+FIRST_TENANT, FIRST_ADMIN = "acme", "alice@example.com"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         ("demo", f"run the drill {DEMO}, then leave everything up to be looked at", 30.0),
         ("run", "run one drill and stop", 30.0),
         ("up", "start everything and leave it up; time runs as it does", 1.0),
+        ("chat", "start the chatbot alone, and print the link by which you give it a document and ask", 1.0),
     ):
         command = commands.add_parser(name, help=help_, description=help_)
         command.set_defaults(command=name)
@@ -56,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--repository", type=Path, default=Path(), help="where rules/, runbooks/ and policies/ are"
         )
+        if name == "chat":
+            command.set_defaults(time_scale=scale)
+            continue
         command.add_argument(
             "--time-scale",
             type=float,
@@ -86,6 +91,8 @@ async def _run(arguments: argparse.Namespace) -> int:
         scale=arguments.time_scale,
     )
     stack = Stack(plan, say=lambda text: print(f"  {text}", flush=True))
+    if arguments.command == "chat":
+        return await _chat(stack)
     code = 0
     async with stack.running() as supervisor:
         if arguments.command != "up":
@@ -100,6 +107,30 @@ async def _run(arguments: argparse.Namespace) -> int:
                 await supervisor.watch()
             print("\nstopping", flush=True)
     return code
+
+
+async def _chat(stack: Stack) -> int:
+    async with stack.chatbot_running() as supervisor:
+        made = await stack.make_first_admin(FIRST_TENANT, FIRST_ADMIN)
+        url = stack.url(stack.plan.ports.chatbot)
+        has_model = {"GROQ_API_KEY", "OPENAI_API_KEY"} & set(stack.chatbot_alone_environ)
+        print(
+            f"\nThe chatbot is up, with the tenant {FIRST_TENANT} and nothing in it. Open this link and choose a"
+        )
+        print(f"password for {FIRST_ADMIN}; then give it a document (PDF, HTML, Markdown, text) and ask:\n")
+        print(f"  {made['link']}\n")
+        print(f"  {'documents':12}{url}/documents")
+        print(f"  {'chat':12}{url}/")
+        print(f"  {'API key':12}{made['api_key']}\n")
+        if not has_model:
+            print(
+                "No model is set up, so answers are quoted from the passages: set GROQ_API_KEY or OPENAI_API_KEY."
+            )
+        print("Ctrl-C stops it, and what you put in is gone.", flush=True)
+        with contextlib.suppress(asyncio.CancelledError):
+            await supervisor.watch()
+        print("\nstopping", flush=True)
+    return 0
 
 
 def _judge(teller: drill.Teller) -> int:

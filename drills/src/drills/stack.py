@@ -34,6 +34,10 @@ from drills.valkey import Valkey
 TENANTS = ("acme", "globex")
 DOCUMENTS = Path(__file__).parent / "documents"
 ERROR_LOG = "/var/log/bitb-chatbot/error.log"
+# What the chatbot alone is handed of the environment of whoever starts it.
+OWN_PROVIDERS = (
+    "GROQ_API_KEY", "GROQ_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL", "CHATBOT_MODEL", "CHATBOT_FALLBACK_MODEL",
+)  # fmt: skip
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,6 +103,29 @@ class Stack:
 
     @property
     def chatbot_environ(self) -> Mapping[str, str]:
+        """With everything that plays the world outside."""
+        ports = self.plan.ports
+        return {
+            **self._chatbot_by_itself,
+            "CHATBOT_SECURITY_WEBHOOK_URL": f"{self.url(ports.responder)}/hooks/security",
+            "CHATBOT_SECURITY_WEBHOOK_KEY": self.secrets.hook,
+            "CHATBOT_RERANK_URL": f"{self.url(ports.groq)}/v1/rerank",
+            "GROQ_BASE_URL": f"{self.url(ports.groq)}/v1",
+            "GROQ_API_KEY": self.secrets.provider,
+            "OPENAI_BASE_URL": f"{self.url(ports.openai)}/v1",
+            "OPENAI_API_KEY": self.secrets.provider,
+        }
+
+    @property
+    def chatbot_alone_environ(self) -> Mapping[str, str]:
+        """With the providers that whoever starts it has keys for; without any, passages are quoted."""
+        return {
+            **self._chatbot_by_itself,
+            **{name: os.environ[name] for name in OWN_PROVIDERS if name in os.environ},
+        }
+
+    @property
+    def _chatbot_by_itself(self) -> Mapping[str, str]:
         ports = self.plan.ports
         return self._environ(
             CHATBOT_DATABASE_URL=self.chatbot_cluster.url("chatbot", user="chatbot"),
@@ -109,13 +136,6 @@ class Stack:
             CHATBOT_SIGNING_KEYS=self.secrets.signing,
             CHATBOT_LOG_DIR=str(self.plan.folder / "chatbot"),
             CHATBOT_FLAGS_FILE=str(self.plan.folder / "chatbot" / "flags.json"),
-            CHATBOT_SECURITY_WEBHOOK_URL=f"{self.url(ports.responder)}/hooks/security",
-            CHATBOT_SECURITY_WEBHOOK_KEY=self.secrets.hook,
-            CHATBOT_RERANK_URL=f"{self.url(ports.groq)}/v1/rerank",
-            GROQ_BASE_URL=f"{self.url(ports.groq)}/v1",
-            GROQ_API_KEY=self.secrets.provider,
-            OPENAI_BASE_URL=f"{self.url(ports.openai)}/v1",
-            OPENAI_API_KEY=self.secrets.provider,
         )
 
     @property
@@ -145,39 +165,63 @@ class Stack:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Supervisor]:
         """Everything up and ready; everything gone at the end. Raises DrillError."""
+        found = {name: programs.find(name, unpacked=self._unpacked) for name in programs.PACKAGES}
+        async with self._opened() as (stack, supervisor):
+            self._say("starting PostgreSQL, Valkey, the model's provider and the sink")
+            await asyncio.gather(
+                self._start_database(supervisor, self.chatbot_cluster, "chatbot-postgres"),
+                self._start_database(supervisor, self.responder_cluster, "responder-postgres"),
+                self._start_valkey(supervisor),
+                self._serve_helpers(stack),
+            )
+            self._say("starting Alertmanager and the exporters, preparing both databases")
+            await asyncio.gather(
+                self._start_monitoring(supervisor, found),
+                self._prepare_chatbot(),
+                self._prepare_responder(),
+            )
+            self._say("starting the chatbot and the responder")
+            await asyncio.gather(
+                self._start_chatbot(supervisor, self.chatbot_environ),
+                self._start_exporter(supervisor, found),
+                self._start_responder(supervisor),
+            )
+            # Last: it would tell of a service that is not there yet.
+            self._say("starting Prometheus, making the tenants")
+            await asyncio.gather(self._start_prometheus(supervisor, found), self._make_tenants())
+            traffic = Traffic(url=self.url(self.plan.ports.chatbot), keys=self.tenant_keys)
+            asking = asyncio.create_task(traffic.run())
+            try:
+                yield supervisor
+            finally:
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+
+    @asynccontextmanager
+    async def chatbot_running(self) -> AsyncGenerator[Supervisor]:
+        """The chatbot alone, with its database, Valkey and worker. Raises DrillError."""
+        async with self._opened() as (_, supervisor):
+            self._say("starting PostgreSQL and Valkey")
+            await asyncio.gather(
+                self._start_database(supervisor, self.chatbot_cluster, "chatbot-postgres"),
+                self._start_valkey(supervisor),
+            )
+            await self._prepare_chatbot()
+            self._say("starting the chatbot and its worker")
+            await self._start_chatbot(supervisor, self.chatbot_alone_environ)
+            yield supervisor
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncGenerator[tuple[AsyncExitStack, Supervisor]]:
+        """The folder, locked and emptied of the last time, and what ends every program that is started."""
         self.plan.folder.mkdir(parents=True, exist_ok=True)
         with _lock(self.plan.folder):
             self.plan.ports.check_free()
-            found = {name: programs.find(name, unpacked=self._unpacked) for name in programs.PACKAGES}
             self._start_anew()
             async with AsyncExitStack() as stack:
                 supervisor = await stack.enter_async_context(Supervisor(self.logs))
                 self._session = await stack.enter_async_context(aiohttp.ClientSession())
-                self._say("starting PostgreSQL, Valkey, the model's provider and the sink")
-                await asyncio.gather(
-                    self._start_database(supervisor, self.chatbot_cluster, "chatbot-postgres"),
-                    self._start_database(supervisor, self.responder_cluster, "responder-postgres"),
-                    self._start_valkey(supervisor),
-                    self._serve_helpers(stack),
-                )
-                self._say("starting Alertmanager and the exporters, preparing both databases")
-                await asyncio.gather(
-                    self._start_monitoring(supervisor, found),
-                    self._prepare_chatbot(),
-                    self._prepare_responder(),
-                )
-                self._say("starting the chatbot and the responder")
-                await asyncio.gather(self._start_chatbot(supervisor), self._start_responder(supervisor))
-                # Last: it would tell of a service that is not there yet.
-                self._say("starting Prometheus, making the tenants")
-                await asyncio.gather(self._start_prometheus(supervisor, found), self._make_tenants())
-                traffic = Traffic(url=self.url(self.plan.ports.chatbot), keys=self.tenant_keys)
-                asking = asyncio.create_task(traffic.run())
-                try:
-                    yield supervisor
-                finally:
-                    asking.cancel()
-                    await asyncio.gather(asking, return_exceptions=True)
+                yield stack, supervisor
 
     def _start_anew(self) -> None:
         """A drill begins with nothing of the last one: its secrets are new, so its databases are too."""
@@ -245,7 +289,6 @@ class Stack:
                  "--timeout-offset=0.1", "--log.level=warn"],
             ),
         )  # fmt: skip
-        self._postgres_exporter = found["prometheus-postgres-exporter"]
 
     async def _start_prometheus(self, supervisor: Supervisor, found: Mapping[str, str]) -> None:
         port = self.plan.ports.prometheus
@@ -294,20 +337,22 @@ class Stack:
         configs.runbook(self.plan)
         configs.policies(self.plan, files={ERROR_LOG: self.plan.folder / "chatbot" / "error.log"})
 
-    async def _start_chatbot(self, supervisor: Supervisor) -> None:
+    async def _start_chatbot(self, supervisor: Supervisor, environ: Mapping[str, str]) -> None:
         program = str(self._bin / "chatbot")
-        ports, environ = self.plan.ports, self.chatbot_environ
-        source = {
-            "DATA_SOURCE_NAME": f"{self.chatbot_cluster.url('chatbot', user='chatbot_monitor')}?sslmode=disable"
-        }
+        ports = self.plan.ports
         await asyncio.gather(
             self._start_http(supervisor, "chatbot", ports.chatbot, "/livez", [program, "serve"], environ),
-            self._start_http(supervisor, "chatbot-worker", ports.chatbot_worker, "/metrics", [program, "work"], environ),
             self._start_http(
-                supervisor, "postgres-exporter", ports.postgres_exporter, "/metrics",
-                [self._postgres_exporter, _listen(ports.postgres_exporter), "--log.level=warn"], self._environ(**source),
+                supervisor, "chatbot-worker", ports.chatbot_worker, "/metrics", [program, "work"], environ
             ),
-        )  # fmt: skip
+        )
+
+    async def _start_exporter(self, supervisor: Supervisor, found: Mapping[str, str]) -> None:
+        port = self.plan.ports.postgres_exporter
+        source = f"{self.chatbot_cluster.url('chatbot', user='chatbot_monitor')}?sslmode=disable"
+        argv = [found["prometheus-postgres-exporter"], _listen(port), "--log.level=warn"]
+        environ = self._environ(DATA_SOURCE_NAME=source)
+        await self._start_http(supervisor, "postgres-exporter", port, "/metrics", argv, environ)
 
     async def _start_responder(self, supervisor: Supervisor) -> None:
         program = str(self._bin / "responder")
@@ -333,12 +378,28 @@ class Stack:
                     f"the chatbot did not take its flag: {response.status} {await response.text()}"
                 )
 
+    async def make_first_admin(self, tenant: str, email: str) -> dict[str, str]:
+        """A tenant with nothing in it, its API key, and the link by which its first admin chooses a password."""
+        made = await self._chatbot("tenant", "create", tenant)
+        invited = await self._chatbot("member", "add", "--tenant", tenant, "--role", "admin", email)
+        return {"api_key": made["api_key"], "link": invited["link"]}
+
+    async def _chatbot(self, *words: str) -> dict[str, str]:
+        """One command of the chatbot that answers in JSON."""
+        argv = [str(self._bin / "chatbot"), *words, "--format", "json"]
+        return json.loads(await run_once(argv, self.chatbot_environ, name=f"chatbot {words[0]} {words[1]}"))
+
     async def _make_tenant(self, name: str) -> None:
-        program = str(self._bin / "chatbot")
-        argv = [program, "tenant", "create", name, "--format", "json"]
-        made = json.loads(await run_once(argv, self.chatbot_environ, name="chatbot tenant create"))
-        self.tenant_keys[name] = made["api_key"]
-        argv = [program, "document", "add", "--wait", "--tenant", name, str(DOCUMENTS / f"{name}.md")]
+        self.tenant_keys[name] = (await self._chatbot("tenant", "create", name))["api_key"]
+        argv = [
+            str(self._bin / "chatbot"),
+            "document",
+            "add",
+            "--wait",
+            "--tenant",
+            name,
+            str(DOCUMENTS / f"{name}.md"),
+        ]
         await run_once(argv, self.chatbot_environ, name="chatbot document add")
 
     async def console_token(self, person: str) -> dict[str, str]:
