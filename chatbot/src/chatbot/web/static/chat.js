@@ -1,10 +1,7 @@
 // A conversation: questions in, answers streamed out, each [n] a button that opens the passage it cites.
 // Used by the chat page and by the widget; everything is built with textContent, so that no answer can become markup.
 
-const NOTES = {
-  extractive: "Quoted from the documents; no model wrote this.",
-  incomplete: "The answer broke off.",
-};
+const BROKE_OFF = "The answer broke off.";
 const CITATION = /\[(\d{1,3})\]/;
 
 // `ask(message, conversationId, signal)` gives the Response of POST /api/chat; whoever mounts the chat signs the request.
@@ -66,11 +63,11 @@ async function follow(response, answer, talk) {
     else if (name === "error") answer.end(`${data.title}. ${data.remedy}`);
     else if (name === "done") {
       talk.id = data.conversation_id ?? talk.id;
-      answer.end(NOTES[data.kind] ?? "");
+      answer.end(data.kind === "incomplete" ? BROKE_OFF : "");
       return;
     }
   }
-  answer.end(NOTES.incomplete);
+  answer.end(BROKE_OFF);
 }
 
 // The server's own words for a refusal (RFC 9457), with what to do.
