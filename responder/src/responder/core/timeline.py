@@ -19,6 +19,7 @@ SYSTEM = "responder"
 class EntryKind(StrEnum):
     ALERT_RECEIVED = "alert_received"
     INCIDENT_OPENED = "incident_opened"
+    SEVERITY_RAISED = "severity_raised"
     STEP_NOT_RUN = "step_not_run"
     EVIDENCE_RECORDED = "evidence_recorded"
     FINDING_RECORDED = "finding_recorded"

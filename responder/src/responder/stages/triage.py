@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from responder.core.alert import Alert, AlertStatus
-from responder.core.incident import Incident, IncidentId, Kind, Severity
+from responder.core.incident import UNANSWERED, Incident, IncidentId, Kind, Severity
 from responder.core.process import Deadline, Milestone, applies, milestone_named
 from responder.core.status_page import UpdateState
 from responder.core.timeline import EntryKind
@@ -39,6 +39,7 @@ class Decision(StrEnum):
 
     OPENED = "opened"
     JOINED = "joined_open_incident"
+    RAISED = "joined_and_raised_severity"
     HEARTBEAT = "watchdog_is_no_incident"
     RESOLVED = "resolved"
     RESOLVED_UNKNOWN = "resolved_without_incident"
@@ -108,7 +109,6 @@ def _meanwhile(still_firing: int, *, latched: bool) -> str:
 async def _firing(conn: Conn, outside: Outside, stored: StoredAlert) -> Decision:
     alert = stored.alert
     incident = await incidents.open_for(conn, service=alert.service, alertname=alert.name)
-    decision = Decision.JOINED
     if incident is None:
         entry = outside.library.entry_for(alert)
         incident = await _open(conn, outside, alert, entry)
@@ -118,10 +118,34 @@ async def _firing(conn: Conn, outside: Outside, stored: StoredAlert) -> Decision
         await _prepare(conn, outside, incident, entry)
     else:
         await _received(conn, incident.id, stored)
+        decision = await _raise(conn, outside, incident, alert)
     await alerts.join(conn, stored.id, incident.id)
     await incidents.set_quiet_since(conn, incident.id, None)
     await recoveries.cancel(conn, incident.id)
     return decision
+
+
+async def _raise(conn: Conn, outside: Outside, incident: Incident, alert: Alert) -> Decision:
+    """A worse tier that joins makes the incident as bad as itself, never better; if nobody has it yet, the policy of that pages."""
+    severity = severity_of(alert, None) if alert.labels.get("severity") else incident.severity
+    if severity >= incident.severity:  # P0 is before P1
+        return Decision.JOINED
+    now = outside.clock.now()
+    policy = outside.policies.escalation_for(severity)
+    await incidents.set_severity(conn, incident.id, severity)
+    unanswered = incident.status in UNANSWERED
+    if unanswered:
+        await escalations.start(conn, incident.id, policy, due_at=now)
+    await timeline.append(
+        conn,
+        incident.id,
+        EntryKind.SEVERITY_RAISED,
+        at=now,
+        text=f"{incident.severity} becomes {severity}: {alert.title} fires"
+        + (f"; paging begins anew by policy '{policy.name}'" if unanswered else ""),
+        data={"from": incident.severity, "to": severity},
+    )
+    return Decision.RAISED
 
 
 async def _open(conn: Conn, outside: Outside, alert: Alert, entry: Entry | None) -> Incident:
