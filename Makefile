@@ -20,8 +20,11 @@ drill: run-setup ## one drill, scored: make drill ALERT=HighErrorRate
 test: dev-setup ## every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-prove: dev-setup ## the random proofs of isolation, for minutes instead of seconds
+prove: dev-setup ## what takes minutes: random proofs of isolation, a month replayed over the rules, dashboards with data
 	$(BIN)/python -m pytest --hypothesis-profile=prove chatbot/tests/test_no_foreign_byte_is_ever_given_out.py
+	cd rules && ../$(BIN)/python -m replay
+	$(BIN)/python scripts/prove_dashboards.py
+	$(BIN)/python scripts/write_docs.py
 
 check: dev-setup ## format, lint, types, imports
 	$(BIN)/ruff format --check $(SOURCES)

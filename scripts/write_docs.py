@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import write_dashboards
+import yaml
 from prometheus_client import Counter
 from prometheus_client.metrics import MetricWrapperBase
 
@@ -82,10 +87,105 @@ def states() -> str:
     )
 
 
-PAGES = {"metrics.md": metrics, "commands.md": commands, "ports.md": ports, "states.md": states}
+RULES = Path(__file__).parents[1] / "rules"
+
+
+def alerts() -> str:
+    """Every alert and every recording of the rules, from their files."""
+    rules = [
+        rule
+        for file in sorted(RULES.glob("*.rules.yml"))
+        for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
+        for rule in group["rules"]
+    ]
+    fired = "\n".join(
+        f"| `{rule['alert']}` | {rule['labels'].get('tier', '')} | {rule['labels']['severity']} |"
+        f" {rule['labels'].get('kind', '')} |"
+        f" {rule.get('for', '')} | {rule.get('keep_firing_for', '')} | {rule['annotations']['summary']} |"
+        for rule in rules
+        if "alert" in rule
+    )
+    recorded = "\n".join(
+        f"* `{name}`" for name in sorted({rule["record"] for rule in rules if "record" in rule})
+    )
+    return (
+        f"{NOTE}# Alerts\n\nWhy each has its form: [the eight alerts](../explanation/alerts.md).\n\n"
+        f"| alert | tier | severity | kind | waits | goes on | says |\n|---|---|---|---|---|---|---|\n{fired}\n\n"
+        f"## Recordings\n\n{recorded}\n"
+    )
+
+
+EXPLANATION = Path(__file__).parents[1] / "docs" / "explanation" / "alerts.md"
+REPLAY = Path(__file__).parents[1] / "rules" / "replay" / "results" / "replay.json"
+
+
+def with_tables(page: str) -> str:
+    """The page with its tables as the kept figures of the replay have them."""
+    kept = json.loads(REPLAY.read_text(encoding="utf-8"))
+    for name, write in (("ladder", _ladder), ("replay", _replayed), ("incidents", _incidents)):
+        pattern = rf"(<!-- table: {name} -->\n).*?(?=<!-- /table -->)"
+        page = re.sub(
+            pattern,
+            lambda found, write=write: found[1] + "\n".join(write(kept)) + "\n",
+            page,
+            flags=re.DOTALL,
+        )
+    return page
+
+
+def _ladder(kept: dict[str, Any]) -> Iterator[str]:
+    ladder = kept["ladder"]
+    yield "| share that fails | as given | ours |"
+    yield "|---|---|---|"
+    for share, given, ours in zip(ladder["fractions"], ladder["given"], ladder["ours"], strict=True):
+        yield f"| {share:.0%} | {_lasting(given)} | {_lasting(ours)} |"
+
+
+def _replayed(kept: dict[str, Any]) -> Iterator[str]:
+    given, ours = kept["replay"]["given"], kept["replay"]["ours"]
+    yield "| in 30 days | as given | ours |"
+    yield "|---|---|---|"
+    yield f"| pages when nothing happens but the usual noise | {kept['quiet']['given']} | {kept['quiet']['ours']} |"
+    yield f"| pages with 200 blips and 20 incidents | {given['pages']} | {ours['pages']} |"
+    yield f"| of them for nothing | {given['pages_for_nothing']} | {ours['pages_for_nothing']} |"
+    yield f"| precision: pages that were needed | {given['precision']:.0%} | {ours['precision']:.0%} |"
+    yield f"| told (P0 or P1) for nothing | {given['told_for_nothing']} | {ours['told_for_nothing']} |"
+    yield f"| recall: incidents of 2% of the budget or more that were told | {given['recall']:.0%} | {ours['recall']:.0%} |"
+    yield f"| recall of all 20 incidents | {given['recall_of_all']:.0%} | {ours['recall_of_all']:.0%} |"
+
+
+def _incidents(kept: dict[str, Any]) -> Iterator[str]:
+    replay = kept["replay"]
+    yield "| incident | of the month's budget | as given | ours | by |"
+    yield "|---|---|---|---|---|"
+    for item, given, ours in zip(
+        replay["incidents"], replay["given"]["told_after"], replay["ours"]["told_after"], strict=True
+    ):
+        yield (
+            f"| {item['name']} | {item['cost']:.1%} | {_lasting(given['after'])} | {_lasting(ours['after'])} | {ours['by']} |"
+        )
+
+
+def _lasting(seconds: int | None) -> str:
+    if seconds is None:
+        return "never"
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+PAGES = {
+    "metrics.md": metrics,
+    "commands.md": commands,
+    "ports.md": ports,
+    "states.md": states,
+    "alerts.md": alerts,
+}
 
 
 def main() -> None:
+    EXPLANATION.write_text(with_tables(EXPLANATION.read_text(encoding="utf-8")), encoding="utf-8")
+    write_dashboards.main()
     for name, write in PAGES.items():
         (REFERENCE / name).write_text(write(), encoding="utf-8")
         print(f"docs/reference/{name}")

@@ -1,0 +1,1 @@
+"""A month replayed: simulated measurements, put into Prometheus's own blocks, and the rules evaluated over them. `make prove`."""
