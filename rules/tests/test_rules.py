@@ -120,9 +120,10 @@ GUARDS = (
     ("HighRAGLatency", "severity rises", "        for: 20m\n", "        for: 10m\n"),
     ("APIAvailabilityLow", "10% for half an hour", "  and job:http_requests_errors:ratio_rate5m > 14.4 * 0.001\n", ""),
     ("APIAvailabilityLow", "three minutes of 20%", "ratio_rate1h > 14.4 * 0.001", "ratio_rate1h > 0"),
-    ("APIAvailabilityLow", "four hours of 2%", "  and job:http_requests_errors:ratio_rate30m > 6 * 0.001\n", ""),
+    ("APIAvailabilityLow", "a trifle an hour after", "  and job:http_requests_errors:ratio_rate30m > 6 * 0.001\n", ""),
+    ("APIAvailabilityLow", "soon after four hours of 2%", "  and job:http_requests_errors:ratio_rate5m > 6 * 0.001\n", ""),
     ("APIAvailabilityLow", "a quarter of an hour", "ratio_rate6h > 6 * 0.001", "ratio_rate6h > 0"),
-    ("APIAvailabilityLow", "a trifle", "  and present_over_time(job:http_requests:rate5m[1h] offset 1h)", ""),
+    ("APIAvailabilityLow", "a trifle in the first hour", "  and present_over_time(job:http_requests:rate5m[1h] offset 1h)", ""),
     ("APIAvailabilityLow", "at ten requests an hour", "  and job:http_requests:rate5m >= 0.2\n", ""),
 )  # fmt: skip
 NAMES = {
