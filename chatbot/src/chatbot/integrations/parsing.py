@@ -37,8 +37,9 @@ _LEAST_CONTENT = 0.25
 _HYPHEN = re.compile(r"[\ufffe\u0002\u00ad]\s*")
 _SOFT_BREAK = re.compile(r"(?<![.!?:;…])\n(?=[^\W\d_A-ZÄÖÜ•])")
 _CHARSET = re.compile(rb"<meta[^>]+charset=[\"']?([\w-]+)", re.IGNORECASE)
+# What pages are written in, and utf-16-le, in which pdfium gives text.
 _ENCODINGS = (
-    "utf-8-sig", "utf-16", "cp1252", "latin-1", "iso8859-2", "iso8859-5", "iso8859-15", "cp1250", "cp1251", "koi8-r",
+    "utf-8-sig", "utf-16", "utf-16-le", "cp1252", "latin-1", "iso8859-2", "iso8859-5", "iso8859-15", "cp1250", "cp1251", "koi8-r",
     "shift_jis", "euc-jp", "gb18030", "gbk", "big5", "euc-kr",
 )  # fmt: skip
 _DROPPED = {
