@@ -48,6 +48,11 @@ class Plan:
         """How often Prometheus looks: at full speed every 15 s, and never less often than its shortest window needs."""
         return timescale.shorter("15s", self.scale)
 
+    @property
+    def patient_interval(self) -> str:
+        """As `interval`, but never less than a second."""
+        return "1s" if self.scale > 15 else self.interval
+
 
 def prometheus(plan: Plan) -> Path:
     """Prometheus's configuration, with the project's own rules."""
@@ -77,6 +82,9 @@ def prometheus(plan: Plan) -> Path:
             ),
             {
                 "job_name": "health",
+                # A check may take its time on a busy machine: not less than a second, however fast time goes.
+                "scrape_interval": plan.patient_interval,
+                "scrape_timeout": plan.patient_interval,
                 "metrics_path": "/probe",
                 "params": {"module": ["health"]},
                 "static_configs": [{"targets": health}],
