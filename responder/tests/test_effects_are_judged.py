@@ -216,6 +216,26 @@ def test_promql() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "bounded"),
+    [
+        ('tail -f $LOG | grep "$WORD"', 'tail -n 500 $LOG | grep "$WORD"'),
+        ("kubectl logs -f <pod name> -n ${NS}", "kubectl logs <pod name> -n ${NS} --tail=500"),
+        ("tail -f /var/log/*.log ~/x '$literal'", "tail -n 500 /var/log/*.log ~/x '$literal'"),
+        ("watch 'kubectl get pods -n $NS'", 'kubectl get pods -n "$NS"'),
+        (
+            "psql -c \"SELECT * FROM t WHERE a = '$X'\"",
+            "psql -c \"SELECT * FROM t WHERE a = '$X'\nLIMIT 500\"",
+        ),
+        ("psql -c 'SELECT * FROM t WHERE a = $$x$$'", "psql -c 'SELECT * FROM t WHERE a = $$x$$\nLIMIT 500'"),
+        ("less < x", None),
+    ],
+)
+def test_a_bounded_form_keeps_what_the_line_says(line: str, bounded: str | None) -> None:
+    """Its variables stay variables, its placeholders and patterns as they are; what it is fed from is not lost."""
+    assert shell(line, 1).rewrite == bounded
+
+
+@pytest.mark.parametrize(
     ("raw", "op", "value", "seconds"),
     [
         (">5% error rate for 5 minutes", ">", 5.0, 300),

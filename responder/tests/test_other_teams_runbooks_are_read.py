@@ -570,6 +570,88 @@ CASES: dict[str, tuple[str, str, tuple[Expected, ...]]] = {
             ),
         ),
     ),
+    "a severity in a heading of its own, an alert that is said in words": (
+        "disk.md",
+        """
+        # Alert: Node Disk Full
+
+        **Alert:** a threshold breach in `load-test.yml`
+
+        ## Severity: P1
+
+        ## Symptoms
+        Pods are evicted.
+
+        ## Diagnosis
+        ```bash
+        docker compose exec db psql -c "SELECT a FROM t"
+        ```
+        """,
+        (Expected(names=(), severity="P1", steps=(("Diagnosis", ("12 shell auto",)),)),),
+    ),
+    "alerts that are nothing but a name and bullets": (
+        "all.md",
+        """
+        # Runbook
+
+        * [PoolFull](#poolfull)
+
+        ## Pool alerts
+
+        ### PoolFull
+
+        - *Description*: the pool is full
+        - *Severity*: `critical`
+
+        ### PoolEmpty
+
+        - *Severity*: warning
+        """,
+        (
+            Expected(names=("PoolFull",), severity="critical"),
+            Expected(names=("PoolEmpty",), severity="warning"),
+        ),
+    ),
+    "a list of alerts is none": (
+        "list.md",
+        """
+        # Runbooks
+
+        | Alert | Runbook |
+        |-------|---------|
+        | `PoolFull` | [pool](pool.md) |
+        | `DiskFull` | [disk](disk.md) |
+        """,
+        (),
+    ),
+    "a how-to with an overview and checks is none": (
+        "scaling.md",
+        """
+        # Scaling Runbook
+
+        ## Overview
+        Scale before a launch.
+
+        ## Troubleshooting
+        Look at the autoscaler.
+        """,
+        (),
+    ),
+    "what is seen and what to do make one, although nothing names it": (
+        "replica.md",
+        """
+        # Replication is behind
+
+        ## Symptoms
+        Old answers.
+
+        ## Resolution
+        ```sql
+        SELECT pg_wal_replay_resume();
+        ```
+        """,
+        (Expected(names=(), remedies=(("Resolution", "procedure", None, ("8 sql approval",)),)),),
+    ),
 }
 
 

@@ -91,7 +91,10 @@ def decide(
         return Decision(runs=Runs.NEVER, reason="the fence names no language; a guess is never run by itself")
     if unbound:
         names = ", ".join(unbound)
-        return Decision(runs=Runs.NEVER, reason=f"no value for {names}: bind it in policies/bindings.toml")
+        kept = "; what an earlier command sets is not kept" if any(n.startswith("$") for n in unbound) else ""
+        return Decision(
+            runs=Runs.NEVER, reason=f"no value for {names}: bind it in policies/bindings.toml{kept}"
+        )
     waiting = next((statement for statement in statements if statement.trait is Trait.INTERACTIVE), None)
     if waiting is not None and waiting.rewrite is None:
         return Decision(runs=Runs.NEVER, reason=f"for people to do: {waiting.reason}")

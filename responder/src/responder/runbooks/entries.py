@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 
@@ -11,6 +12,7 @@ from responder.runbooks import facts, names, procedures
 from responder.runbooks.escalations import rules_of
 from responder.runbooks.outline import PARTS, Block, Section
 
+_DOING = frozenset({Role.DIAGNOSIS, Role.REMEDIATION})
 # Parts whose fences are for people to read; a diagnosis and a remedy have theirs in steps and groups.
 _ASIDE = frozenset({
     Role.MEANING, Role.IMPACT, Role.SYMPTOMS, Role.PREVENTION, Role.ESCALATION, Role.META, Role.RESOURCES, Role.TEMPLATES,
@@ -33,14 +35,26 @@ def entry_sections(section: Section, *, path: str) -> Iterator[Section]:
         named
         or names.says_alert(section.title)
         or _is_unnamed(section, parts)
+        or (entitled and any(meta.key == "severity" for meta in facts.metadata(section)))
         or (section.level == 1 and entitled and _bears_the_name(section, path))
     ):
         yield section
 
 
 def _is_unnamed(section: Section, parts: set[Role]) -> bool:
-    """Several parts of an alert make a section one, although nothing names it."""
-    return len(parts) > 1 and section.role is Role.UNKNOWN
+    """Something that is seen and something to do about it make a section one, although nothing names it.
+
+    An overview beside one other part does not: most how-tos and decision records have that.
+    """
+    if section.role is not Role.UNKNOWN or len(parts) < 2:
+        return False
+    seen_or_done = parts - {Role.MEANING}
+    return (len(seen_or_done) > 1 and bool(parts & _DOING)) or _speaks_of_an_alert(section)
+
+
+def _speaks_of_an_alert(section: Section) -> bool:
+    titles = [section.title, *(child.title for child in section.sections if child.role in PARTS)]
+    return any(re.search(r"\balert\b(?!ing)", title, re.IGNORECASE) for title in titles)
 
 
 def _bears_the_name(section: Section, path: str) -> bool:

@@ -46,6 +46,7 @@ def metadata(section: Section) -> list[Meta]:
     """The facts of a section: its own, and those under headings that only hold facts, such as "Alert Details"."""
     found = list(_rows_of(section.blocks))
     for child in section.sections:
+        found += _in_a_heading(child)
         if child.role is Role.META:
             found += _under_a_key(child)
         elif child.level == BOLD_LEVEL and child.role not in _DOING:
@@ -53,6 +54,14 @@ def metadata(section: Section) -> list[Meta]:
         elif child.role in _NAMING:
             found += (meta for meta in _rows_of(child.blocks) if meta.key == "alert")
     return found
+
+
+def _in_a_heading(child: Section) -> Iterator[Meta]:
+    """`## Severity: P1`. A heading that names an alert is the alert's own section."""
+    heading = _ROW.match(_EMPHASIS.sub("", child.title)) if child.level < BOLD_LEVEL else None
+    key = _KEYS.get(_key(heading["key"])) if heading else None
+    if heading and key and key != "alert":
+        yield _meta(key, heading["value"], child.line)
 
 
 def own_names(section: Section) -> bool:
@@ -145,7 +154,9 @@ def _table_rows(rows: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
         pairs = zip(cells[0][1], values, strict=False)
         yield from ((line, f"{key}: {value}") for key, value in pairs if value)
         return
-    for line, row in cells:
+    # What stands on top is a fact too, where the rows below are: in a list of alerts it is not.
+    facts = any(_key(row[0]) in _KEYS for _, row in cells[2:])
+    for line, row in cells if facts else cells[1:]:
         yield line, f"{row[0]}: {' '.join(row[1:])}"
 
 

@@ -20,7 +20,7 @@ _TITLE_NAMES = re.compile(
     rf"^[\s:\u2013\u2014-]*{CAMEL}(?:\s*(?:,|/|\||&|\band\b|\bor\b)\s*{CAMEL})*\s*(?:[:\u2013\u2014-]\s.*)?$"
 )
 _SAID = re.compile(
-    rf"\balert(?:s|[ _]?names?)?\s*:\s*[`\"\u201c]?({CAMEL}|[A-Z]\w+)[`\"\u201d]?", re.IGNORECASE
+    rf"(?i:\balert(?:s|[ _]?names?)?\s*:\s*)[`\"\u201c]?({CAMEL}|[A-Z]\w+(?!\w|\s+[A-Za-z]))[`\"\u201d]?"
 )
 _QUOTED = re.compile(r"[`\"\u201c]([A-Za-z_][\w:.-]*)[`\"\u201d]")
 _LINK = re.compile(r"\[([^\[\]]{1,300})\]\([^()]{0,2000}\)")
@@ -29,6 +29,8 @@ _MENTIONED = re.compile(
     r"\balerts?\b[^`.\n]{0,40}`(?P<after>[A-Za-z][\w-]*)`|`(?P<before>[A-Za-z][\w-]*)`[^`.\n]{0,20}\balerts?\b",
     re.IGNORECASE,
 )
+
+_FILE = re.compile(r"\.(?:ya?ml|json|md|sh|py|go|js|ts|conf|toml|rules)$", re.IGNORECASE)
 
 # No name stands further behind in a line.
 _LONGEST = 500
@@ -59,11 +61,13 @@ def says_alert(title: str) -> bool:
 def alert_names(value: str) -> tuple[str, ...]:
     """The names in what follows `Alert:`: quoted ones, or nothing but names before a dash or a bracket."""
     plain = _LINK.sub(r"\1", value[:_LONGEST])
-    if quoted := _QUOTED.findall(plain):
-        capital = [name for name in quoted if not name.islower()]
-        return tuple(dict.fromkeys(capital or quoted))
-    if "://" in plain:
+    if "://" in plain or "](#" in value:
         return ()
+    if quoted := _QUOTED.findall(plain):
+        # What is quoted further behind in a sentence is a name only where it is written as one.
+        capital = [name for name in quoted if not name.islower()]
+        first = _QUOTED.match(plain.strip(" *"))
+        return tuple(dict.fromkeys(capital or (quoted if first and not _FILE.search(quoted[0]) else ())))
     head = _HEAD.split(plain.strip(" *"))[0].strip(" .,*")
     return title_names(head) or (
         (head,) if re.fullmatch(r"[A-Za-z_][\w:-]*", head) and _is_name(head, plain) else ()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
-from responder.core.effect import Effect
+from responder.core.effect import Effect, Trait
 from responder.runbooks.effects.verdict import (
     READS,
     ROWS,
@@ -50,7 +51,7 @@ _CHANGES = frozenset({
 _CHANGES_SECOND = frozenset({
     ("rollout", "restart"), ("rollout", "undo"), ("rollout", "pause"), ("rollout", "resume"), ("rollout", "latest"),
     ("rollout", "retry"), ("rollout", "cancel"), ("adm", "drain"), ("adm", "cordon"), ("adm", "uncordon"), ("adm", "taint"),
-    ("adm", "policy"), ("adm", "prune"), ("adm", "upgrade"), ("adm", "certificate"), ("certificate", "approve"),
+    ("adm", "policy"), ("adm", "prune"), ("adm", "certificate"), ("certificate", "approve"),
     ("certificate", "deny"), ("auth", "reconcile"), ("adm", "migrate"),
 })  # fmt: skip
 _OWN_FILES = frozenset(
@@ -76,10 +77,14 @@ def _kubectl(arguments: Sequence[str], inner: Inner, name: str = "kubectl") -> J
     command, run = _split_inner(arguments)
     words = positionals(command, _VALUED - {"-f"} if "logs" in command else _VALUED)
     verb, second = (words[0] if words else "", words[1] if len(words) > 1 else "")
+    if verb == "debug" and run:
+        return _debug(name, command, run, inner)
+    if verb == "adm" and second == "upgrade":
+        return _upgrade(name, words, command)
     if verb in {"rsh", "edit", "attach", "port-forward", "proxy", "debug"}:
         return interactive(f"{name} {verb} is interactive or goes on for ever: it waits for a person")
     if verb == "exec":
-        return _exec(name, command, run or words[2:], inner)
+        return _exec(name, command, run or _without_dashes(command, words), inner)
     if verb == "cp":
         return scratch(f"{name} cp writes files")
     if verb in {"rollout", "wait"} and (verb == "wait" or second == "status"):
@@ -146,6 +151,14 @@ def _split_inner(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return words[:at], words[at + 1 :]
 
 
+def _without_dashes(command: Sequence[str], words: Sequence[str]) -> list[str]:
+    """The command of `exec POD COMMAND …` in its old form, with flags of its own."""
+    if len(words) < 3:
+        return []
+    at = command.index(words[2], command.index(words[1]) + 1)
+    return list(command[at:])
+
+
 def _exec(name: str, command: Sequence[str], run: Sequence[str], inner: Inner) -> Judged:
     """A command inside a container is judged as one here, unless it has a terminal."""
     if any("t" in letters(word, valued="nc") or word in {"--tty", "--stdin"} for word in command):
@@ -153,13 +166,49 @@ def _exec(name: str, command: Sequence[str], run: Sequence[str], inner: Inner) -
         if changing.effect is Effect.MUTATE:
             return changing
         return interactive(f"{name} exec with a terminal is interactive: it waits for a person")
-    return _inside(run, inner)
+    between = () if run == list(command)[len(command) - len(run) :] else ("--",)
+    before = command if between else command[: len(command) - len(run)]
+    return _inside(run, inner, name, *before, *between)
 
 
-def _inside(run: Sequence[str], inner: Inner) -> Judged:
+def _debug(name: str, command: Sequence[str], run: Sequence[str], inner: Inner) -> Judged:
+    """`debug node/NODE -- COMMAND` starts a container, in which the command ends by itself, unless it has a terminal."""
+    judged = inner(run)
+    terminal = any("t" in letters(word, valued="nco") or word in {"--tty", "--stdin"} for word in command)
+    if judged.effect is not Effect.MUTATE and (terminal or judged.trait is Trait.INTERACTIVE):
+        return interactive(f"{name} debug with a terminal is interactive: it waits for a person")
+    return unless_it_changes(
+        judged, f"{name} debug starts a container to run a command in: judged by a person"
+    )
+
+
+def chroot(arguments: Sequence[str], inner: Inner) -> Judged:
+    """`chroot FOLDER COMMAND`; without a command it opens a shell."""
+    words = [word for word in arguments if not word.startswith("--")]
+    if len(words) < 2:
+        return interactive("chroot without a command opens a shell: it waits for a person")
+    judged = inner(words[1:])
+    if judged.trait is Trait.INTERACTIVE:
+        return judged
+    return unless_it_changes(judged, "chroot runs another command")
+
+
+def _upgrade(name: str, words: Sequence[str], command: Sequence[str]) -> Judged:
+    """`oc adm upgrade` alone says how the upgrade is going and which there are."""
+    flags = {word.partition("=")[0] for word in command if word.startswith("-")}
+    shows = words[2:] in ([], ["status"], ["recommend"]) and not any(
+        flag.startswith(("--to", "--force", "--allow", "--clear")) for flag in flags
+    )
+    return READS if shows else changes(f"{name} adm upgrade changes the cluster")
+
+
+def _inside(run: Sequence[str], inner: Inner, *around: str) -> Judged:
+    """`around` is the command line up to the command inside."""
     judged = inner(run)
     if judged.effect is Effect.READ and judged.bounded:
         return Judged(effect=Effect.READ, bounded=True, reason=f"{run[0]} inside a container reads only")
+    if judged.effect is Effect.READ and judged.trait is not Trait.INTERACTIVE:
+        return replace(judged, rewrite=judged.rewrite and (*around, *judged.rewrite))
     return unless_it_changes(judged, f"runs a command inside a container: {judged.reason}")
 
 
@@ -197,7 +246,8 @@ def docker_exec(arguments: Sequence[str], inner: Inner) -> Judged:
         if judged.effect is Effect.MUTATE:
             return judged
         return interactive("docker exec with a terminal is interactive: it waits for a person")
-    return _inside(run, inner) if run else unknown("docker exec without a command")
+    before = arguments[: len(arguments) - len(run)]
+    return _inside(run, inner, "docker", *before) if run else unknown("docker exec without a command")
 
 
 def docker_compose(docker: Rule) -> Rule:

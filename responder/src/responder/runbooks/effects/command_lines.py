@@ -36,10 +36,11 @@ _SIGNS = frozenset(operator[0] for operator in _OPERATORS)
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word without its quotes, or an operator."""
+    """A word without its quotes, or an operator; `written` is the word with them."""
 
     text: str
     operator: bool = False
+    written: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,12 @@ class Redirection:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command of a pipeline. `joint` is the operator in front of it, empty for the first."""
+    """One command of a pipeline. `joint` is the operator in front of it, empty for the first; `written` are its words as
+    the line has them, quotes and all.
+    """
 
     words: tuple[str, ...]
+    written: tuple[str, ...]
     redirections: tuple[Redirection, ...]
     joint: str
 
@@ -62,17 +66,18 @@ def take_apart(text: str) -> list[Word]:
     found: list[Word] = []
     word: list[str] = []
     begun = False
-    at = 0
+    at = start = 0
 
     def end() -> None:
         nonlocal begun
         if begun:
-            found.append(Word("".join(word)))
+            found.append(Word("".join(word), written=text[start:at]))
         word.clear()
         begun = False
 
     while at < len(text):
         char = text[at]
+        start = start if begun else at
         if char in " \t\r":
             end()
             at += 1
@@ -129,25 +134,29 @@ _REDIRECTS = frozenset({">", ">>", "<", "<<<", "<<", "<<-", ">&", "<&", "&>", "&
 def commands(words: Sequence[Word]) -> list[Command]:
     """The commands of a line in order, each with the operator that joins it to the one before."""
     found: list[Command] = []
-    current: list[str] = []
+    current: list[Word] = []
     redirections: list[Redirection] = []
     joint = ""
     position = 0
+
+    def end() -> None:
+        if current or redirections:
+            words, written = tuple(w.text for w in current), tuple(w.written for w in current)
+            found.append(Command(words, written, tuple(redirections), joint))
+
     while position < len(words):
         word = words[position]
         if not word.operator:
-            current.append(word.text)
+            current.append(word)
         elif word.text in _REDIRECTS:
             following = words[position + 1] if position + 1 < len(words) else Word("")
             redirections.append(Redirection(word.text, "" if following.operator else following.text))
             position += not following.operator
         else:
-            if current or redirections:
-                found.append(Command(tuple(current), tuple(redirections), joint))
+            end()
             current, redirections, joint = [], [], word.text
         position += 1
-    if current or redirections:
-        found.append(Command(tuple(current), tuple(redirections), joint))
+    end()
     return found
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-from responder.runbooks.effects import clouds, clusters, databases, files, network
+from responder.runbooks.effects import clouds, clusters, databases, files, mongo, network
+from responder.runbooks.effects.ceph import ceph
 from responder.runbooks.effects.verdict import (
     READS,
     ROWS,
@@ -16,7 +17,9 @@ from responder.runbooks.effects.verdict import (
     Rule,
     changes,
     endless,
+    follows,
     interactive,
+    letters,
     positionals,
     scratch,
     unknown,
@@ -44,6 +47,8 @@ def judge_command(words: Sequence[str]) -> Judged:
         return unknown("an empty command")
     folder, _, name = words[0].rpartition("/")
     arguments = words[1:]
+    if words[0] == "export" or (len(words) == 1 and "=" in words[0]):
+        return unknown("sets a variable, which no other command sees: each runs by itself")
     if "=" in words[0]:
         return unless_it_changes(
             judge_command(arguments), "sets a variable for a command: judged by a person"
@@ -71,7 +76,7 @@ def _verbs(name: str, table: Mapping[str, Sequence[str]]) -> Rule:
         for verb in table.get(kind, ())
     }
     valued = frozenset(table.get("valued", ()))
-    never_ends, opaque = tuple(table.get("endless_flags", ())), frozenset(table.get("unknown", ()))
+    opaque = frozenset(table.get("unknown", ()))
 
     def judge(arguments: Sequence[str], inner: Inner) -> Judged:
         words = [word.lower() for word in positionals(arguments, valued)]
@@ -84,8 +89,6 @@ def _verbs(name: str, table: Mapping[str, Sequence[str]]) -> Rule:
             for flag in opaque
         ):
             return unknown(f"{name} with this flag may start another program")
-        if verb is None and never_ends and any(word in never_ends for word in arguments):
-            return endless(f"{name} repeats and never ends")
         if name == "docker" and words[:1] in (["exec"], ["compose"]) and "exec" in words[:2]:
             return clusters.docker_exec(arguments, inner)
         if name == "git" and (read := files.git_listing(words, arguments)) is not None:
@@ -104,16 +107,13 @@ def _of_verb(name: str, verb: str, kind: str, arguments: Sequence[str]) -> Judge
         name == "git" and any(word.startswith("--output") for word in arguments)
     ):
         return scratch(f"{name} {verb} writes a file")
-    if kind == "endless":
+    if kind == "endless" and not ("events" in verb and any(w.startswith("--until") for w in arguments)):
         return endless(f"{name} {verb} never ends")
     if kind == "interactive":
         return interactive(f"{name} {verb} is interactive: it waits for a person")
     if kind == "secret":
         return unknown("prints a secret, which does not belong into the evidence")
-    if (
-        any(word in {"-f", "--follow", "--tail"} for word in arguments)
-        and verb.rsplit(maxsplit=1)[-1] in _LOGGING
-    ):
+    if verb.rsplit(maxsplit=1)[-1] in _LOGGING:
         return _bounded_log(name, verb, arguments)
     if (
         verb.rsplit(maxsplit=1)[-1] == "stats"
@@ -124,23 +124,25 @@ def _of_verb(name: str, verb: str, kind: str, arguments: Sequence[str]) -> Judge
     return READS
 
 
-# Verbs for which `-f` means to follow; for others it names a file or a filter.
-_LOGGING = frozenset({"logs", "query", "status", "log"})
+# Verbs for which `-f` behind them means to follow; before them, and for others, it names a file, a format or a filter.
+_LOGGING = frozenset({"logs", "query"})
 
 
 def _bounded_log(name: str, verb: str, arguments: Sequence[str]) -> Judged:
     """A log that is followed, cut to its end. `--tail 50` alone follows nothing, but for Loki's client."""
-    if name != "logcli" and not {"-f", "--follow"} & set(arguments):
-        return READS
-    if name == "logcli" and "--tail" not in arguments and "-f" not in arguments:
-        return READS
-    kept = without(arguments, "-f", "--follow")
+    last = verb.rsplit(maxsplit=1)[-1]
+    at = next((n for n, word in enumerate(arguments) if word.lower() == last), -1) + 1
+    before, behind = arguments[:at], arguments[at:]
     if name == "logcli":
-        kept = [word for word in kept if word != "--tail"]
-        return endless("logcli follows and never ends", name, *kept)
+        kept = without(behind, "-f", "--tail")
+        return (
+            endless("logcli follows and never ends", name, *before, *kept) if kept != list(behind) else READS
+        )
+    if not follows(behind, valued="n"):
+        return READS
+    kept = [word for word in without(behind, "-f", "--follow") if "f" not in letters(word, valued="n")]
     tail = [] if any(word.startswith(("--tail", "-n")) for word in kept) else ["--tail", str(ROWS)]
-    at = next((n for n, word in enumerate(kept) if word == "logs"), 0) + 1
-    return endless(f"{name} {verb} follows and never ends", name, *kept[:at], *tail, *kept[at:])
+    return endless(f"{name} {verb} follows and never ends", name, *before, *tail, *kept)
 
 
 def _inner(arguments: Sequence[str], inner: Inner) -> Judged:
@@ -162,13 +164,23 @@ def _hiding(why: str, valued: str = "") -> Rule:
     return judge
 
 
+def _python(arguments: Sequence[str], _: Inner) -> Judged:
+    """`python3 -m json.tool` only lays JSON out; any other program can do anything."""
+    if (
+        arguments[:2] in (["-m", "json.tool"], ("-m", "json.tool"))
+        and len(positionals(arguments, frozenset({"-m"}))) < 2
+    ):
+        return READS
+    return unknown("runs another shell or program: judged by a person")
+
+
 def _opaque(why: str) -> Rule:
     return lambda _arguments, _inner: unknown(why)
 
 
 # Each of these runs what it is given.
 _PROGRAMS = (
-    "bash", "sh", "zsh", "dash", "ksh", "python", "python3", "perl", "ruby", "node", "php", "eval", "source", "exec", ".",
+    "bash", "sh", "zsh", "dash", "ksh", "perl", "ruby", "node", "php", "eval", "source", "exec", ".",
 )  # fmt: skip
 
 _RULES: Mapping[str, Rule] = {
@@ -182,6 +194,8 @@ _RULES: Mapping[str, Rule] = {
     **files.RULES,
     **network.RULES,
     **databases.RULES,
+    **mongo.RULES,
+    "ceph": ceph(_verbs("ceph", _TABLE["verbs"]["ceph"])),
     **clusters.RULES,
     **clouds.RULES,
     "sudo": _hiding("sudo raises privileges", "-u --user -g --group"),
@@ -192,7 +206,7 @@ _RULES: Mapping[str, Rule] = {
     "printenv": _opaque("prints the environment, which holds secrets"),
     "nohup": _hiding("nohup leaves a command behind"),
     "parallel": _opaque("parallel runs other commands"),
-    "chroot": _opaque("chroot runs another command"),
+    "chroot": clusters.chroot,
     "nsenter": _hiding("nsenter runs a command in another namespace", "-t --target"),
     "su": _opaque("su becomes someone else"),
     "time": _inner,
@@ -205,4 +219,6 @@ _RULES: Mapping[str, Rule] = {
         name: _opaque("runs another shell or program: judged by a person")
         for name in _PROGRAMS
     },
+    "python": _python,
+    "python3": _python,
 }  # fmt: skip

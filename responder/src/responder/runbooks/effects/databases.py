@@ -17,7 +17,6 @@ from responder.runbooks.effects.verdict import (
     interactive,
     letters,
     positionals,
-    scratch,
     unknown,
 )
 
@@ -267,17 +266,12 @@ _KAFKA: Mapping[str, Rule] = {
 }
 
 
-def _mongodump(arguments: Sequence[str], _: Inner) -> Judged:
-    return scratch("writes a copy of the data")
-
-
 RULES: Mapping[str, Rule] = {
     "psql": _psql,
     "mysql": _mysql,
     "mariadb": _mysql,
     "redis-cli": _redis,
     "valkey-cli": _redis,
-    "mongodump": _mongodump,
     "kcat": _kcat,
     "kafkacat": _kcat,
     **_KAFKA,

@@ -193,7 +193,7 @@ def watch(arguments: Sequence[str], inner: Inner) -> Judged:
     while words and words[0].startswith("-"):
         words = words[2:] if words[0] in {"-n", "--interval"} else words[1:]
     if len(words) == 1 and " " in words[0]:
-        words = words[0].split() if not re.search(r"[|;&<>$`'\"\\]", words[0]) else ["sh", "-c", words[0]]
+        words = words[0].split() if not re.search(r"[|;&<>()`'\"\\]", words[0]) else ["sh", "-c", words[0]]
     judged = inner(words) if words else unknown("watch without a command")
     if judged.effect is Effect.READ:
         return endless("watch repeats and never ends", *(judged.rewrite or words))
@@ -330,6 +330,22 @@ _GPU_SETTINGS = (
     "--filename",
 )  # fmt: skip
 
+
+def _nvidia_smi(arguments: Sequence[str], inner: Inner) -> Judged:
+    """`dmon` and `pmon` print a row a second, `-c` of them; elsewhere `-c` sets the mode of the card."""
+    if arguments[:1] in (["dmon"], ["pmon"], ("dmon",), ("pmon",)):
+        if any(word.startswith(("-f", "--filename")) for word in arguments):
+            return scratch("nvidia-smi writes a file")
+        if any(word.startswith(("-c", "--count")) for word in arguments):
+            return READS
+        return endless(
+            f"nvidia-smi {arguments[0]} repeats and never ends", "nvidia-smi", *arguments, "-c", "5"
+        )
+    if any(re.match(r"-l(?:ms)?(?:=|$)|--loop", word) for word in arguments):
+        return endless("nvidia-smi -l repeats and never ends")
+    return _unless(*_GPU_SETTINGS)(arguments, inner)
+
+
 RULES: Mapping[str, Rule] = {
     "tail": _tail,
     "less": _less,
@@ -377,7 +393,7 @@ RULES: Mapping[str, Rule] = {
     "dpkg": _printed("dpkg", "-l", "-L", "-s", "-S", "--list", "--status", "--search", "--get-selections"),
     "rpm": _printed("rpm", "-q", "-V", "--query", "--verify"),
     "tar": _tar,
-    "nvidia-smi": _unless(*_GPU_SETTINGS),
+    "nvidia-smi": _nvidia_smi,
     "swapon": _only("-s", "--show", "--summary", why="swapon changes the memory"),
     "yes": lambda _a, _i: endless("yes never ends"),
     "jmap": _only("-histo", "-heap", why="jmap writes a dump, or stops the process"),

@@ -23,6 +23,7 @@ _PIPES = frozenset({"|", "|&"})
 _MORE = frozenset({"&", "(", ")", ";;"})
 # A placeholder such as <pod-name>: its value becomes a word, never a redirection. `<in>out` is none.
 _IN_ANGLES = re.compile(r"<([A-Za-z](?:[\w.:/-]|\s(?=[\w.:/-])){0,40})>(?!\w)")
+_SETS = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)=")
 # A longer line is a script, for people to read.
 LONGEST = 4_000
 
@@ -32,7 +33,7 @@ def shell(text: str, line: int) -> Statement:
     if len(text) > LONGEST:
         return _statement(text, line, unknown("too long to be judged: a script is for people to read"))
     try:
-        words = take_apart(_IN_ANGLES.sub(r"\1", text))
+        words = take_apart(_IN_ANGLES.sub(_as_a_word, text))
     except ValueError as error:
         return _statement(text, line, unknown(f"does not read as a command: {error}"))
     parts = commands(words)
@@ -41,7 +42,12 @@ def shell(text: str, line: int) -> Statement:
     if hidden := substitutions(text):
         inner = (shell(piece, line) for piece in hidden)
         worst = next((s for s in inner if s.effect is Effect.MUTATE), None)
-        reason = "substitutions and here-documents are not followed"
+        sets = _SETS.match(text)
+        reason = (
+            f"sets {sets[1]} from a command, which no other command sees: each runs by itself"
+            if sets
+            else "substitutions and here-documents are not followed"
+        )
         found = changing or (scratch(worst.reason) if worst else unknown(reason))
         return _statement(text, line, found)
     if changing or not judged:
@@ -53,7 +59,21 @@ def shell(text: str, line: int) -> Statement:
     unbounded = next((verdict for verdict in judged if not verdict.bounded), None)
     if unbounded is None:
         return _statement(text, line, judged[0])
-    return _statement(text, line, unbounded, rewrite=_rewrite(parts, judged))
+    rewrite = _rewrite(commands(take_apart(_IN_ANGLES.sub(_marked, text))), judged)
+    return _statement(text, line, unbounded, rewrite=rewrite and rewrite.translate(_UNMARKED))
+
+
+def _as_a_word(angles: re.Match[str]) -> str:
+    return "_".join(angles[1].split())
+
+
+# A placeholder in angles is one word while the line is written again; these stand for its signs.
+_MARKS = {"<": "\ue000", ">": "\ue001", " ": "\ue002"}
+_UNMARKED = str.maketrans({mark: sign for sign, mark in _MARKS.items()})
+
+
+def _marked(angles: re.Match[str]) -> str:
+    return angles[0].translate(str.maketrans(_MARKS))
 
 
 def _judge(part: Command) -> Judged:
@@ -96,15 +116,38 @@ def _statement(text: str, line: int, judged: Judged, rewrite: str | None = None)
 
 
 def _rewrite(parts: Sequence[Command], judged: Sequence[Judged]) -> str | None:
-    """The line with each endless command in its bounded form, or None where one has none."""
-    written = ""
+    """The line with each endless command in its bounded form, or None where one has none. Words stay as they are written."""
+    line = ""
     for part, verdict in zip(parts, judged, strict=True):
-        words = part.words if verdict.bounded else verdict.rewrite
-        if words is None:
+        if any("<" in redirection.operator for redirection in part.redirections):
+            return None
+        if not verdict.bounded and verdict.rewrite is None:
             return None
         joint = {"": "", "\n": "; ", ";": "; "}.get(part.joint, f" {part.joint} ")
-        written += joint + shlex.join(words)
-    return written
+        words = part.words if verdict.bounded else verdict.rewrite or ()
+        line += joint + " ".join(_spelled(word, part) for word in words)
+    return line
+
+
+def _spelled(word: str, part: Command) -> str:
+    """A word of a bounded form: as the line spells it, or quoted so that its variables stay variables."""
+    for text, written in zip(part.words, part.written, strict=True):
+        if _plainly(word) == _plainly(text):
+            return written
+    grown_from = (
+        written
+        for text, written in zip(part.words, part.written, strict=True)
+        if " " in text and word.startswith(text.rstrip("; \n"))
+    )
+    literal = next(grown_from, "").startswith("'")
+    if "$" in word and not literal:
+        return '"' + re.sub(r'([\\"`])', r"\\\1", word) + '"'
+    return shlex.quote(word)
+
+
+def _plainly(word: str) -> str:
+    """A word as it was judged: the placeholder in it without its angles."""
+    return re.sub("[\ue000\ue001]", "", word).replace("\ue002", "_")
 
 
 def log_read(text: str) -> LogRead | None:
