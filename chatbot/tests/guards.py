@@ -114,13 +114,13 @@ CONNECTION = (
     Guard(
         name="set_config is local to the transaction", layer="connection", noticed_by=WRONG,
         arguments={"situation": "the_pools_next_without_tenant"}, module="chatbot.store.db",
-        old="set_config('app.tenant_id', %s, true)", new="set_config('app.tenant_id', %s, false)",
+        old="', true)\"", new="', false)\"",
     ),
     Guard(
         name="set_config is local, through a pooler", layer="connection",
         noticed_by=f"{MATRIX}test_through_a_transaction_pooler_the_same",
         arguments={"situation": "never_set"}, module="chatbot.store.db",
-        old="set_config('app.tenant_id', %s, true)", new="set_config('app.tenant_id', %s, false)",
+        old="', true)\"", new="', false)\"",
     ),
     Guard(
         name="no prepared statements behind a pooler", layer="connection",

@@ -37,9 +37,13 @@ class Admission(Generic[Ticket]):
     def waiting(self) -> int:
         return sum(map(len, self._queues.values()))
 
+    def has_room(self, tenant: str) -> bool:
+        """Whether `enter` would let it answer at once."""
+        return tenant not in self._queues and self._may_answer(tenant)
+
     def enter(self, tenant: str, ticket: Ticket) -> bool:
         """Whether it may answer at once; False: it waits. Raises Overloaded when there is no place to wait either."""
-        if tenant not in self._queues and self._may_answer(tenant):
+        if self.has_room(tenant):
             self._answering[tenant] += 1
             return True
         if self.waiting >= self._room:

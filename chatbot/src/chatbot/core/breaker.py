@@ -103,6 +103,7 @@ class Breaker:
         self._era = 0
         self._opened_at = 0.0
         self._calls: deque[_Call] = deque()
+        self._failed, self._slow = 0, 0  # of the calls in the window
         self._failed_in_a_row = 0
         self._probes_out = 0
         self._probes_passed = 0
@@ -130,6 +131,8 @@ class Breaker:
             failed = outcome is Outcome.FAILURE
             self._failed_in_a_row = self._failed_in_a_row + 1 if failed else 0
             self._calls.append(_Call(now, failed, slow))
+            self._failed += failed
+            self._slow += slow
             if self._must_open(now):
                 self._move(Event.TRIP, now)
 
@@ -142,7 +145,7 @@ class Breaker:
     def counts(self, now: float) -> tuple[int, int]:
         """Calls and failures within the window."""
         self._forget(now)
-        return len(self._calls), sum(call.failed for call in self._calls)
+        return len(self._calls), self._failed
 
     def reset(self, now: float) -> None:
         """Closes it by hand."""
@@ -169,15 +172,16 @@ class Breaker:
         if self._failed_in_a_row >= self.limits.in_a_row:
             return True
         calls, failures = self.counts(now)
-        slow = sum(call.slow for call in self._calls)
         return calls >= self.limits.min_volume and (
-            failures >= calls * self.limits.failure_rate or slow >= calls * self.limits.slow_rate
+            failures >= calls * self.limits.failure_rate or self._slow >= calls * self.limits.slow_rate
         )
 
     def _forget(self, now: float) -> None:
         horizon = now - self.limits.window.total_seconds()
         while self._calls and self._calls[0].at <= horizon:
-            self._calls.popleft()
+            call = self._calls.popleft()
+            self._failed -= call.failed
+            self._slow -= call.slow
 
     def _move(self, event: Event, now: float) -> None:
         after = TRANSITIONS[self.state].get(event)
@@ -189,6 +193,7 @@ class Breaker:
         self.state = after
         self._era += 1
         self._calls.clear()
+        self._failed, self._slow = 0, 0
         self._failed_in_a_row = 0
         self._probes_out = 0
         self._probes_passed = 0

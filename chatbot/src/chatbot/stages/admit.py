@@ -18,6 +18,10 @@ class Places:
         self._longest = longest
         ANSWER_PLACES.labels(state="max").set(places)
 
+    def has_room(self, tenant: str) -> bool:
+        """Whether `enter` would not wait."""
+        return self._admission.has_room(tenant)
+
     async def enter(self, tenant: str) -> Callable[[], None]:
         """Waits for a place. What it returns must be called once, when the answer has ended. Raises Overloaded."""
         ticket: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -227,6 +227,8 @@ class Challenges(Protocol):
 class Admitting(Protocol):
     """Places to be answered in."""
 
+    def has_room(self, tenant: str) -> bool: ...
+
     async def enter(self, tenant: str) -> Callable[[], None]: ...
 
 

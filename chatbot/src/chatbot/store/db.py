@@ -7,9 +7,11 @@ Until the boot check has passed, the door stays shut.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from uuid import UUID
 
 import psycopg
 from psycopg import AsyncConnection
@@ -68,8 +70,9 @@ class Database:
                 "connect_timeout": CONNECT_SECONDS,
                 # Behind a transaction pooler a prepared statement belongs to somebody else.
                 "prepare_threshold": None,
+                # A transaction is begun by `_begun`, in one way to the database and back.
+                "autocommit": True,
             },
-            check=AsyncConnectionPool.check_connection,  # pyright: ignore[reportArgumentType]
         )
 
     async def __aenter__(self) -> Database:
@@ -96,37 +99,65 @@ class Database:
     @asynccontextmanager
     async def tenant(self, tenant_id: TenantId) -> AsyncGenerator[Conn]:
         """A transaction that sees this tenant's rows only. Raises StoreUnavailable."""
-        async with self.system() as conn:
-            await _become(conn, tenant_id)
+        async with self._open(f"BEGIN; {_become(tenant_id)}") as conn:
             yield conn
 
     @asynccontextmanager
     async def snapshot(self, tenant_id: TenantId) -> AsyncGenerator[Conn]:
         """Like `tenant`, to read only, and everything as of one moment. Raises StoreUnavailable."""
-        async with self.system() as conn:
-            await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            await _become(conn, tenant_id)
+        begin = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {_become(tenant_id)}"
+        async with self._open(begin) as conn:
             yield conn
 
     @asynccontextmanager
     async def system(self) -> AsyncGenerator[Conn]:
         """A transaction that sees no tenant's rows. Raises StoreUnavailable."""
-        if not self._verified:
-            raise StoreUnavailable("PostgreSQL has not passed the boot check yet.")
-        async with self._connection() as conn:
+        async with self._open("BEGIN") as conn:
             yield conn
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncGenerator[Conn]:
+    async def _open(self, begin: str) -> AsyncGenerator[Conn]:
+        if not self._verified:
+            raise StoreUnavailable("PostgreSQL has not passed the boot check yet.")
+        async with self._connection(begin) as conn:
+            yield conn
+
+    @asynccontextmanager
+    async def _connection(self, begin: str = "BEGIN") -> AsyncGenerator[Conn]:
         try:
-            async with self._pool.connection() as conn, conn.transaction():
-                yield conn
+            conn = await self._begun(begin.encode())
+            try:
+                async with conn:  # commits, or takes everything back
+                    yield conn
+            finally:
+                await self._pool.putconn(conn)
         except TooManyRequests as error:
             raise StoreUnavailable(
                 f"{WAITING_LIMIT} requests already wait for a database connection."
             ) from error
         except (PoolTimeout, PoolClosed, psycopg.OperationalError) as error:
             raise StoreUnavailable(f"PostgreSQL does not answer: {error}".strip()) from error
+
+    async def _begun(self, begin: bytes) -> Conn:
+        """A connection in a transaction. One that broke while nobody used it is found out by its BEGIN, and another is taken.
+
+        So no connection has to be tried first, which would be one more way to the database for every transaction.
+        """
+        until = time.monotonic() + self._pool.timeout
+        while True:
+            conn = await self._pool.getconn(max(0.0, until - time.monotonic()))
+            try:
+                await conn.execute(begin)
+            except psycopg.OperationalError:
+                broken = conn.broken
+                await self._pool.putconn(conn)
+                if not broken:
+                    raise
+            except BaseException:
+                await self._pool.putconn(conn)
+                raise
+            else:
+                return conn
 
     def use(self) -> PoolUse:
         """How busy the pool is now."""
@@ -140,5 +171,6 @@ class Database:
         )
 
 
-async def _become(conn: Conn, tenant_id: TenantId) -> None:
-    await conn.execute("SELECT set_config('app.tenant_id', %s, true)", (str(tenant_id),))
+def _become(tenant_id: TenantId) -> str:
+    """In one text with BEGIN, so that both are one way to the database; such a text can take no parameters."""
+    return f"SELECT set_config('app.tenant_id', '{UUID(bytes=tenant_id.bytes)}', true)"

@@ -20,7 +20,7 @@ class Drain:
     def __init__(self, limit: timedelta) -> None:
         self.limit = limit
         self.draining = False
-        self._cuts: set[asyncio.Event] = set()
+        self._cuts: set[asyncio.Future[None]] = set()
         self._empty = asyncio.Event()
         self._empty.set()
         self._timer: asyncio.TimerHandle | None = None
@@ -56,9 +56,9 @@ class Drain:
             raise Draining("This process is stopping and takes no new question.")
 
     @contextmanager
-    def stream(self) -> Generator[asyncio.Event]:
-        """Round a stream: the event is set when it must end now."""
-        cut = asyncio.Event()
+    def stream(self) -> Generator[asyncio.Future[None]]:
+        """Round a stream: the future is done when it must end now."""
+        cut: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._cuts.add(cut)
         self._empty.clear()
         try:
@@ -75,4 +75,5 @@ class Drain:
     def _cut(self) -> None:
         log.warning("drain_cut", running=self.running, limit_seconds=self.limit.total_seconds())
         for cut in self._cuts:
-            cut.set()
+            if not cut.done():
+                cut.set_result(None)

@@ -46,19 +46,20 @@ class EventStream(Response):
         super().__init__()
         self._events = events
         self._drain = drain
+        self._frames: list[bytes] = []
+        self._laid_out = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._drain.stream() as cut:
             sending = asyncio.create_task(self._send(send))
             leaving = asyncio.create_task(left(receive))
-            cutting = asyncio.create_task(cut.wait())
             try:
-                await asyncio.wait({sending, leaving, cutting}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({sending, leaving, cut}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                told = cutting.done() and not sending.done() and not leaving.done()
-                for task in (leaving, sending, cutting):
+                told = cut.done() and not sending.done() and not leaving.done()
+                for task in (leaving, sending):
                     task.cancel()
-                await asyncio.wait({sending, leaving, cutting})
+                await asyncio.wait({sending, leaving})
             if told:
                 for name, data in _CUT:
                     await send({"type": "http.response.body", "body": _frame(name, data), "more_body": True})
@@ -68,29 +69,38 @@ class EventStream(Response):
                 sending.result()
 
     async def _send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+        making = asyncio.create_task(self._make())
+        making.add_done_callback(lambda _: self._laid_out.set())
+        try:
+            while True:
+                frames = await self._next()
+                over = making.done()
+                failed = over and making.exception() is not None
+                await send({"type": "http.response.body", "body": frames, "more_body": failed or not over})
+                if over:
+                    return making.result()
+        finally:
+            making.cancel()
+            await asyncio.wait({making})
+
+    async def _make(self) -> None:
         async with aclosing(self._events) as events:
-            await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
-            pending: asyncio.Task[Event] | None = None
-            try:
-                while True:
-                    pending = pending or asyncio.ensure_future(anext(events))
-                    done, _ = await asyncio.wait({pending}, timeout=KEEP_ALIVE.total_seconds())
-                    if not done:
-                        await send(
-                            {"type": "http.response.body", "body": b": still here\n\n", "more_body": True}
-                        )
-                        continue
-                    try:
-                        name, data = pending.result()
-                    except StopAsyncIteration:
-                        break
-                    pending = None
-                    await send({"type": "http.response.body", "body": _frame(name, data), "more_body": True})
-            finally:
-                if pending is not None and not pending.done():
-                    pending.cancel()
-                    await asyncio.wait({pending})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            async for name, data in events:
+                self._frames.append(_frame(name, data))
+                self._laid_out.set()
+
+    async def _next(self) -> bytes:
+        """What was laid out since the last time, as one: an answer that is known whole is one write, not one for each event."""
+        try:
+            async with asyncio.timeout(KEEP_ALIVE.total_seconds()):
+                await self._laid_out.wait()
+        except TimeoutError:
+            return b": still here\n\n"
+        self._laid_out.clear()
+        frames = b"".join(self._frames)
+        self._frames.clear()
+        return frames
 
 
 def _frame(name: str, data: dict[str, Any]) -> bytes:

@@ -16,7 +16,11 @@ async def take_place(request: Request, tenant_id: object) -> None:
 
     `Screened` gives the place back when the request ends.
     """
-    entering = asyncio.create_task(outside_of(request).places.enter(str(tenant_id)))
+    places, tenant = outside_of(request).places, str(tenant_id)
+    if places.has_room(tenant):
+        request.state.at_end.append(await places.enter(tenant))
+        return
+    entering = asyncio.create_task(places.enter(tenant))
     leaving = asyncio.create_task(left(request.receive))
     try:
         await asyncio.wait({entering, leaving}, return_when=asyncio.FIRST_COMPLETED)

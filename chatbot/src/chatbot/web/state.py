@@ -50,7 +50,7 @@ def client_ip(request: Request) -> str | None:
     return None if address is None else str(address)
 
 
-def _credentials(
+async def _credentials(  # async, so that it runs here and not in a thread
     x_api_key: Annotated[str | None, Header()] = None,
     authorization: Annotated[str | None, Header()] = None,
     origin: Annotated[str | None, Header()] = None,
