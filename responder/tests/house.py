@@ -70,6 +70,7 @@ class World:
     queries: list[str] = field(default_factory=list)
     query_status: int = 200
     ignore_changes: bool = False
+    prometheus_since: datetime = START - timedelta(days=1)
     hold: asyncio.Event | None = None
     hold_page: asyncio.Event | None = None
     page_tries: int = 0
@@ -77,6 +78,7 @@ class World:
     def app(self) -> web.Application:
         app = web.Application()
         app.router.add_post("/api/v1/query", self._query)
+        app.router.add_get("/api/v1/status/runtimeinfo", self._runtime)
         app.router.add_get("/api/health/{part}", self._health)
         app.router.add_route("*", "/api/admin/flags/{name}", self._flag)
         app.router.add_post("/hooks/{person}", self._page)
@@ -92,6 +94,12 @@ class World:
         found = next((rows for part, rows in self.samples.items() if part in str(query)), [])
         result = [{"metric": labels, "value": [0, str(value)]} for labels, value in found]
         return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
+
+    async def _runtime(self, _: web.Request) -> web.Response:
+        if self.query_status != 200:
+            return web.json_response({"status": "error"}, status=self.query_status)
+        data = {"startTime": self.prometheus_since.isoformat()}
+        return web.json_response({"status": "success", "data": data})
 
     async def _health(self, request: web.Request) -> web.Response:
         if self.hold:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -46,6 +46,14 @@ class Prometheus:
                 raise SourceRefused(f"the query gives a {kind}; an instant vector or a number is needed")
         return [sample for sample in samples if not math.isnan(sample.value)]
 
+    async def running_since(self, *, timeout: timedelta) -> datetime:
+        """When it was started. Raises SourceError."""
+        answer = await self._get("/api/v1/status/runtimeinfo", timeout=timeout)
+        try:
+            return datetime.fromisoformat(answer["startTime"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise SourceRefused("Prometheus does not say when it was started") from error
+
     async def labels_of(self, metric: str, *, timeout: timedelta) -> frozenset[str]:
         """The names of the labels that a metric has had as far back as Prometheus remembers; none if it never had it."""
         return frozenset(await self._names("/api/v1/labels", metric, timeout=timeout))
@@ -57,11 +65,19 @@ class Prometheus:
 
     async def _names(self, path: str, metric: str, *, timeout: timedelta) -> list[str]:
         query = urlencode({"match[]": f'{{__name__="{metric}"}}'})
-        answer = await request(
-            self._session, "GET", f"{self._base_url}{path}?{query}", body=None, headers={}, timeout=timeout,
-            what="Prometheus",
-        )  # fmt: skip
-        if answer.status != 200 or answer.body is None:
-            raise SourceUnavailable(f"Prometheus answers {answer.status} to {path}")
-        names: list[Any] = answer.body["data"]
+        names: list[Any] = await self._get(f"{path}?{query}", timeout=timeout)
         return [str(name) for name in names]
+
+    async def _get(self, path: str, *, timeout: timedelta) -> Any:
+        answer = await request(
+            self._session,
+            "GET",
+            self._base_url + path,
+            body=None,
+            headers={},
+            timeout=timeout,
+            what="Prometheus",
+        )
+        if answer.status != 200 or answer.body is None:
+            raise SourceUnavailable(f"Prometheus answers {answer.status} to {path.partition('?')[0]}")
+        return answer.body["data"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +19,10 @@ from responder.store.db import Database
 class Metrics(Protocol):
     async def query(self, promql: str, *, timeout: timedelta) -> list[Sample]:
         """The instant value of an expression. Raises SourceError."""
+        ...
+
+    async def running_since(self, *, timeout: timedelta) -> datetime:
+        """When it was started. Raises SourceError."""
         ...
 
 

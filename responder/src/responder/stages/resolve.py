@@ -1,9 +1,12 @@
-"""recovery → resolved: the rules have been quiet for the settling time *and* the runbook's own checks pass."""
+"""recovery → resolved: the rules have been quiet for the settling time *and* the runbook's own checks pass.
+
+While an alert fires, Prometheus is asked whether it still does: the notice of its end may never come.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -14,7 +17,7 @@ from responder.core.remediation import Event as RemediationEvent
 from responder.core.remediation import State
 from responder.core.status_page import UpdateState
 from responder.core.timeline import SYSTEM, EntryKind
-from responder.stages import communicate, investigate
+from responder.stages import communicate, investigate, missed
 from responder.stages.ports import Outside
 from responder.store import (
     alerts,
@@ -28,6 +31,7 @@ from responder.store import (
     remediations,
     timeline,
 )
+from responder.store.alerts import StoredAlert
 from responder.store.db import Conn
 from responder.store.due import Claim
 from responder.telemetry import DECISIONS
@@ -37,7 +41,8 @@ class Decision(StrEnum):
     RESOLVED = "resolved"
     NOT_OPEN = "incident_is_not_open"
     LATCHED = "waits_for_a_person"
-    FIRES_AGAIN = "fires_again"
+    STILL_FIRES = "still_fires"
+    ENDED_UNTOLD = "ended_without_notice"
     CHECKS_FAIL = "checks_fail"
 
 
@@ -45,7 +50,12 @@ async def run(outside: Outside, claim: Claim) -> None:
     """Resolves one incident, or says why not yet and looks again after another settling time."""
     incident_id = IncidentId(claim.id)
     async with outside.database.transaction() as conn:
+        firing = await alerts.firing_of(conn, incident_id)
         tasks = await evidence.tasks_of_incident(conn, incident_id)
+    if firing:
+        decision = await _ask_prometheus(outside, claim, incident_id, firing)
+        DECISIONS.labels(stage="resolve", reason=decision).inc()
+        return
     measured = await asyncio.gather(*(investigate.take(outside, task) for task in tasks))
     failing = [
         f"{task.evidence.step_number} {result.verdict.text}"
@@ -57,11 +67,41 @@ async def run(outside: Outside, claim: Claim) -> None:
         decision = await _decide(conn, outside, incident, failing)
         if decision is Decision.CHECKS_FAIL:
             await _refuse(conn, outside, claim, incident, failing)
+        elif decision is Decision.STILL_FIRES:
+            await _again(conn, outside, claim)
         else:
             await due.finish(conn, recoveries.QUEUE, claim)
         if decision is Decision.RESOLVED:
             await _resolve(conn, outside, incident, checks=len(tasks))
     DECISIONS.labels(stage="resolve", reason=decision).inc()
+
+
+async def _ask_prometheus(
+    outside: Outside, claim: Claim, incident_id: IncidentId, firing: Sequence[StoredAlert]
+) -> Decision:
+    """Ends the alerts that Prometheus has let go of without a notice, and looks again after a settling time."""
+    settle = outside.policies.remediation.settle
+    ended = [stored for stored in firing if await missed.has_ended(outside, stored.alert, quiet_for=settle)]
+    async with outside.database.transaction() as conn:
+        incident = await incidents.get(conn, incident_id, lock=True)
+        if incident.status not in OPEN or incident.alertname in outside.policies.latched_alerts:
+            await due.finish(conn, recoveries.QUEUE, claim)
+            return Decision.NOT_OPEN if incident.status not in OPEN else Decision.LATCHED
+        now = outside.clock.now()
+        for stored in ended:
+            await alerts.end(conn, stored.id, now=now)
+            text = (
+                f"Prometheus has not had {stored.alert.title} for {settle.total_seconds():.0f} s,"
+                " and no notice of its end came"
+            )
+            await timeline.append(conn, incident_id, EntryKind.NOTE, at=now, text=text, data={})
+        await _again(conn, outside, claim)
+    return Decision.ENDED_UNTOLD if ended else Decision.STILL_FIRES
+
+
+async def _again(conn: Conn, outside: Outside, claim: Claim) -> None:
+    again = outside.clock.now() + outside.policies.remediation.settle
+    await due.postpone(conn, recoveries.QUEUE, claim, due_at=again, error=None)
 
 
 async def _decide(conn: Conn, outside: Outside, incident: Incident, failing: list[str]) -> Decision:
@@ -70,19 +110,17 @@ async def _decide(conn: Conn, outside: Outside, incident: Incident, failing: lis
     if incident.alertname in outside.policies.latched_alerts:
         return Decision.LATCHED
     if await alerts.still_firing(conn, incident.id):
-        return Decision.FIRES_AGAIN
+        return Decision.STILL_FIRES
     return Decision.CHECKS_FAIL if failing else Decision.RESOLVED
 
 
 async def _refuse(conn: Conn, outside: Outside, claim: Claim, incident: Incident, failing: list[str]) -> None:
-    now = outside.clock.now()
-    again = now + outside.policies.remediation.settle
-    await due.postpone(conn, recoveries.QUEUE, claim, due_at=again, error=None)
+    await _again(conn, outside, claim)
     await timeline.append(
         conn,
         incident.id,
         EntryKind.RECOVERY_REFUSED,
-        at=now,
+        at=outside.clock.now(),
         text=f"The rule is quiet, but not all is well: {'; '.join(failing)}",
         data={"failing": failing},
     )

@@ -121,7 +121,9 @@ async def _firing(conn: Conn, outside: Outside, stored: StoredAlert) -> Decision
         decision = await _raise(conn, outside, incident, alert)
     await alerts.join(conn, stored.id, incident.id)
     await incidents.set_quiet_since(conn, incident.id, None)
-    await recoveries.cancel(conn, incident.id)
+    if alert.name not in outside.policies.latched_alerts:
+        again = outside.clock.now() + outside.policies.remediation.settle
+        await recoveries.schedule(conn, incident.id, due_at=again)
     return decision
 
 

@@ -98,6 +98,22 @@ async def end_of_incident(conn: Conn, incident_id: IncidentId, *, now: datetime)
     )
 
 
+async def firing_of(conn: Conn, incident_id: IncidentId) -> list[StoredAlert]:
+    """The alerts of the incident that fire."""
+    return [
+        stored for stored in await of_incident(conn, incident_id) if stored.alert.status is AlertStatus.FIRING
+    ]
+
+
+async def end(conn: Conn, alert_id: AlertId, *, now: datetime) -> None:
+    """Ends an alert as if its notice had come: triage takes it up."""
+    await conn.execute(
+        "UPDATE alerts SET status = 'resolved', ends_at = %(now)s, due_at = %(now)s"
+        " WHERE id = %(id)s AND status = 'firing'",
+        {"id": alert_id, "now": now},
+    )
+
+
 async def still_firing(conn: Conn, incident_id: IncidentId) -> int:
     """How many alerts of the incident fire."""
     cursor = await conn.execute(

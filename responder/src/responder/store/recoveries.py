@@ -1,4 +1,4 @@
-"""The check of a recovery: due when an incident's rules have been quiet for the settling time."""
+"""The look at a recovery: due a settling time after an alert joined, again while it fires, and after it went quiet."""
 
 from __future__ import annotations
 
