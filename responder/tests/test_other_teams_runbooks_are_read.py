@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from responder.core.effect import Role
-from responder.core.runbook import Action, AlertEntry, Runbook
+from responder.core.runbook import Action, AlertEntry, Kind, Runbook
+from responder.runbooks import placeholders
 from responder.runbooks.reader import parse_runbook
 
 
@@ -637,6 +638,47 @@ CASES: dict[str, tuple[str, str, tuple[Expected, ...]]] = {
         """,
         (),
     ),
+    "numbered steps that look, after a triage and before a rollback": (
+        "steps.md",
+        """
+        # Runbook: ShopErrors
+
+        **Alert:** `ShopErrors`
+
+        ## Step 1 \u2014 Triage
+        ```bash
+        kubectl get pods
+        ```
+
+        ## Step 2 \u2014 Identify the endpoint
+        ```bash
+        kubectl logs deploy/shop --tail=100
+        ```
+
+        ## Step 3 \u2014 Rollback
+        ```
+        kubectl rollout undo deploy/shop
+        ```
+
+        ## Verification Steps
+        ```bash
+        kubectl get pods
+        ```
+        """,
+        (
+            Expected(
+                names=("ShopErrors",),
+                steps=(
+                    ("Step 1 \u2014 Triage", ("7 shell auto",)),
+                    ("Step 2 \u2014 Identify the endpoint", ("12 shell auto",)),
+                ),
+                remedies=(
+                    ("Step 3 \u2014 Rollback", "procedure", None, ("17 shell approval",)),
+                    ("Verification Steps", "procedure", None, ("22 shell approval",)),
+                ),
+            ),
+        ),
+    ),
     "what is seen and what to do make one, although nothing names it": (
         "replica.md",
         """
@@ -671,3 +713,40 @@ def test_nothing_of_them_is_lost(name: str) -> None:
     """Each of these runbooks is understood to its last line."""
     runbook = _read(name)
     assert [(unknown.line, unknown.text) for unknown in runbook.unknown] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("x --tenant-id tn_1 --user-id 4 ip:attacker-ip", ["attacker-ip"]),
+        ("python3 -c \"print(f'{x}')\" $A", ["$A"]),
+        ("python3 - <<'EOF'\nx = {a}; b = '$c'\nEOF", []),
+        ("awk '{print $NF}' {file}", ["{file}"]),
+        ('jq "{name: $NAME}"', ["$NAME"]),
+        ("cat <<EOF | kubectl apply -f -\nname: {name}\nEOF", ["{name}"]),
+    ],
+)
+def test_what_only_looks_like_a_placeholder(text: str, found: list[str]) -> None:
+    """A flag's name and the braces of another language's program hold no place for a value."""
+    assert [placeholder.raw for placeholder in placeholders.find(text, language=Kind.SHELL)] == found
+
+
+def test_a_guess_is_told() -> None:
+    """A block that names no language never runs by itself, waits as a remedy, and both reasons say that it is a guess."""
+    text = "# DiskFull\n\n## Diagnosis\n\n```\ndf -h\n```\n\n## Remediation\n\n```\nrm -r /tmp/x\n```\n"
+    (entry,) = parse_runbook(text, path="DiskFull.md").alerts
+    looked = entry.steps[0].actions[0].decision(Role.DIAGNOSIS, bound=frozenset())
+    mended = entry.remediation[0].actions[0].decision(Role.REMEDIATION, bound=frozenset())
+    assert (looked.runs, "names no language" in looked.reason) == ("never", True)
+    assert (mended.runs, "names no language" in mended.reason) == ("approval", True)
+
+
+def test_what_one_command_sets_is_not_there_for_the_next() -> None:
+    """The reason says why a variable has no value, although the line above gives it one."""
+    text = "# DiskFull\n\n## Diagnosis\n\n```sh\nexport NS=$(kubectl get ns)\n```\n\n```sh\nkubectl get pods -n $NS\n```\n"
+    (entry,) = parse_runbook(text, path="DiskFull.md").alerts
+    sets, uses = (
+        action.decision(Role.DIAGNOSIS, bound=frozenset()) for step in entry.steps for action in step.actions
+    )
+    assert (sets.runs, "sets NS from a command" in sets.reason) == ("never", True)
+    assert (uses.runs, "what an earlier command sets is not kept" in uses.reason) == ("never", True)

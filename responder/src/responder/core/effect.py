@@ -84,7 +84,8 @@ def decide(
     `runnable` is False for code and prose, `guessed` True where the fence names no language.
     """
     if role not in {Role.DIAGNOSIS, Role.REMEDIATION}:
-        return Decision(runs=Runs.NEVER, reason=f"a section of {role} is never run")
+        where = "outside of a known section nothing is run" if role is Role.UNKNOWN else ""
+        return Decision(runs=Runs.NEVER, reason=where or f"a section of {role} is never run")
     if not runnable or not statements:
         return Decision(runs=Runs.NEVER, reason="this is for people to read: no program runs it")
     if guessed and role is Role.DIAGNOSIS:
@@ -99,7 +100,8 @@ def decide(
     if waiting is not None and waiting.rewrite is None:
         return Decision(runs=Runs.NEVER, reason=f"for people to do: {waiting.reason}")
     if role is Role.REMEDIATION:
-        return Decision(runs=Runs.APPROVAL, reason="a remedy waits for a person")
+        guess = "; the fence names no language: what it is in is a guess" if guessed else ""
+        return Decision(runs=Runs.APPROVAL, reason=f"a remedy waits for a person{guess}")
     for statement in statements:
         if statement.effect is not Effect.READ:
             return Decision(

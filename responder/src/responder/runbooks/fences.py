@@ -35,7 +35,9 @@ _SQL = re.compile(
 _VERBS = re.compile(
     r"^\s*(?:[$#]\s+)?(?:sudo\s+)?(kubectl|oc|curl|wget|grep|tail|cat|head|ssh|systemctl|service|journalctl|docker|docker-compose|podman"
     r"|psql|mysql|redis-cli|git|ps|df|du|free|helm|aws|gcloud|az|terraform|ping|dig|nslookup|netstat|ss|top|watch|find|ls|export|cd|etcdctl"
-    r"|nodetool|rabbitmqctl|amtool|promtool|openssl|nc|lsof|iostat|vmstat|dmesg|kafka-[a-z-]+(?:\.sh)?|ceph|virtctl|for|if)\s"
+    r"|nodetool|rabbitmqctl|amtool|promtool|openssl|nc|lsof|iostat|vmstat|dmesg|kafka-[a-z-]+(?:\.sh)?|ceph|virtctl|for|if"
+    r"|rm|mv|cp|mkdir|kill|pkill|chmod|chown|umount|apt|apt-get|yum|dnf|pip3?|npm|python3|rsync|scp|nvidia-smi|sysctl|iptables|mongosh"
+    r"|gitlab-ctl|consul|vault|nomad|argocd|crictl|jq|sed|awk|echo|gh|patronictl|pgbackrest)\s"
 )
 
 

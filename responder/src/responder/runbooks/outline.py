@@ -12,7 +12,7 @@ from markdown_it.token import Token
 
 from responder.core.effect import Role
 from responder.core.runbook import Problem
-from responder.runbooks.sections import Lexicon, bare_title, proves, slug
+from responder.runbooks.sections import Lexicon, bare_title, looks, proves, slug
 
 # Deeper nesting than this is no runbook; the parser stops there, so that its time and stack are bounded.
 NESTING_LIMIT = 40
@@ -227,6 +227,10 @@ def _set_roles(section: Section, lexicon: Lexicon, *, within: Role) -> None:
         if mended and below.role is Role.DIAGNOSIS and proves(below.title):
             below.role = Role.REMEDIATION
         mended = mended or below.role is Role.REMEDIATION
+    if any(below.role is Role.DIAGNOSIS and below.level <= _HEADINGS for below in section.sections):
+        for below in section.sections:
+            if below.role is Role.UNKNOWN and below.level <= _HEADINGS and looks(below.title):
+                below.role = Role.DIAGNOSIS
 
 
 def _role(section: Section, lexicon: Lexicon, within: Role) -> Role:

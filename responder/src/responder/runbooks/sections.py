@@ -48,6 +48,8 @@ LEXICON: Mapping[Role, tuple[str, ...]] = {
         "diagnostic commands", "diagnostic queries", "useful queries", "queries", "promql quick checks",
         "investigation queries", "steps", "verify", "validation", "things to check", "investigating", "identify the cause",
         "find the cause", "quick triage steps", "deep dive",
+        "verification steps", "validation steps", "root-cause checklist", "root cause checklist", "where to look first",
+        "likely suspects", "what to look for", "real-time monitoring", "monitoring during incident",
     ),
     Role.REMEDIATION: (
         "remediation", "mitigation", "mitigations", "resolution", "potential resolution steps", "resolution steps",
@@ -60,6 +62,7 @@ LEXICON: Mapping[Role, tuple[str, ...]] = {
         "remediation actions", "mitigation actions", "procedure", "procedures", "how to mitigate", "how to remediate",
         "how to recover", "stop the bleeding", "action", "actions to take", "what to do now", "fixing", "treatment",
         "rollback plan", "rollback steps", "rollback procedure", "failover", "runbook steps", "immediate", "short-term",
+        "emergency procedures", "emergency procedure", "contain", "scenarios and actions",
         "short term", "playbook", "quick fix", "quick fixes", "temporary fix", "permanent fix", "cleanup", "common fixes",
     ),
     Role.PREVENTION: (
@@ -133,6 +136,11 @@ _CAUTION = (
 # Words of a heading that proves something: after a remedy it is the remedy that is proved, not the alert.
 _PROVING = re.compile(r"\b(?:verif\w+|validat\w+|confirm\w*)\b", re.IGNORECASE)
 
+# Beside a diagnosis, a heading that begins so goes on with it: "Step 2: identify the endpoint".
+_LOOKING = re.compile(
+    r"(?:identify|inspect|determine|locate|assess|gather|collect|check|look|find|narrow|examine|review)\b"
+)
+
 _NUMBER = re.compile(
     r"^[^\w]*(?:(?:step|phase|option|part)\s+\d+\s*[:.)\u2013\u2014-]?|\d+(?:\.\d+)*[.):]|\u00a7\w+\.?)\s*",
     re.IGNORECASE,
@@ -184,6 +192,11 @@ def _words(title: str) -> str:
 def proves(title: str) -> bool:
     """Whether a heading is about proving: "Verification", "Confirm recovery"."""
     return bool(_PROVING.search(title))
+
+
+def looks(title: str) -> bool:
+    """Whether a heading begins with a word for looking: "Check for a recent deploy"."""
+    return bool(_LOOKING.match(_words(title)))
 
 
 _BY_WORDS = {_words(words): role for role, names in LEXICON.items() for words in names}

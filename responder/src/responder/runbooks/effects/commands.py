@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -35,6 +37,12 @@ _INTERACTIVE = frozenset(_TABLE["interactive"])
 _SCRATCH = frozenset(_TABLE["scratch"])
 _MUTATING = frozenset(_TABLE["mutating"])
 
+# Variables that only say whom to ask, where and how to show it; any other could name a program.
+_HARMLESS = re.compile(
+    r"(?:PG(?:PASSWORD|HOST|PORT|USER|DATABASE|CONNECT_TIMEOUT)|MYSQL_PWD|REDISCLI_AUTH|KUBECONFIG|AWS_(?:PROFILE|REGION|DEFAULT_REGION)"
+    r"|ETCDCTL_(?:API|ENDPOINTS|CACERT|CERT|KEY)|VAULT_ADDR|LANG|LC_ALL|TZ)="
+)
+
 # A command of a known name elsewhere can be anything.
 _SYSTEM_FOLDERS = frozenset(
     {"", "/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"}
@@ -49,6 +57,9 @@ def judge_command(words: Sequence[str]) -> Judged:
     arguments = words[1:]
     if words[0] == "export" or (len(words) == 1 and "=" in words[0]):
         return unknown("sets a variable, which no other command sees: each runs by itself")
+    if _HARMLESS.match(words[0]):
+        judged = judge_command(arguments)
+        return replace(judged, rewrite=judged.rewrite and (words[0], *judged.rewrite))
     if "=" in words[0]:
         return unless_it_changes(
             judge_command(arguments), "sets a variable for a command: judged by a person"
@@ -174,6 +185,14 @@ def _python(arguments: Sequence[str], _: Inner) -> Judged:
     return unknown("runs another shell or program: judged by a person")
 
 
+def _env(arguments: Sequence[str], inner: Inner) -> Judged:
+    """`env A=1 COMMAND` is `A=1 COMMAND`."""
+    if len(arguments) > 1 and "=" in arguments[0]:
+        judged = inner(arguments)
+        return replace(judged, rewrite=judged.rewrite and ("env", *judged.rewrite))
+    return _hiding("env sets variables for a command, or prints all of them", "-u")(arguments, inner)
+
+
 def _opaque(why: str) -> Rule:
     return lambda _arguments, _inner: unknown(why)
 
@@ -202,7 +221,7 @@ _RULES: Mapping[str, Rule] = {
     "doas": _hiding("doas raises privileges", "-u"),
     "xargs": _hiding("xargs runs another command", "-n -P -I -L -d -a"),
     "ssh": network.ssh,
-    "env": _hiding("env sets variables for a command, or prints all of them", "-u"),
+    "env": _env,
     "printenv": _opaque("prints the environment, which holds secrets"),
     "nohup": _hiding("nohup leaves a command behind"),
     "parallel": _opaque("parallel runs other commands"),
