@@ -206,9 +206,10 @@ def threshold(section: Section, metas: Sequence[Meta]) -> Condition | None:
     written = next((meta.value for meta in metas if meta.key == "threshold"), None)
     if written is not None:
         return condition(written)
-    for meta in metas:
-        if meta.key == "alert" and (beside := _beside(meta.value)) is not None:
-            return beside
+    beside = [read for meta in metas if meta.key == "alert" and (read := _beside(meta.value)) is not None]
+    if beside:
+        # Of several alerts with a limit each, none is that of all.
+        return beside[0] if len({(read.op, read.value) for read in beside}) == 1 else None
     fires = [read for text in _prose(section) for read in _fires_when(text)]
     # An alert that the words let fire at two limits has none that could be told.
     return fires[0] if len({(read.op, read.value) for read in fires}) == 1 else None

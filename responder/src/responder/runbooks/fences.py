@@ -59,7 +59,8 @@ _ENDPOINT = re.compile(
 # Commands that are worth running where they stand in a sentence: they have an argument, and look at something.
 _INLINE_COMMAND = re.compile(
     r"^(?:sudo\s+)?(?:curl|kubectl|oc|tail|journalctl|systemctl|docker|redis-cli|psql|helm|dig|df|du|free|ping|git|grep|netstat|ss|ps|top|etcdctl"
-    r"|nslookup|dmesg|nodetool|aws|gcloud)\s+\S"
+    r"|nslookup|dmesg|nodetool|aws|gcloud|crictl|podman|ceph|nvidia-smi|mongosh|mysql|iostat|vmstat|lsof|rabbitmqctl|amtool|promtool"
+    r"|argocd|virtctl|patronictl|pgbackrest|chronyc|consul|istioctl|docker-compose)\s+\S"
 )
 _METRIC = re.compile(
     r"^[a-z_:][a-z0-9_:]*_(?:total|bucket|count|sum|seconds|bytes|ratio|percent|info|up|current|length|depth|lag|state|status|failures"

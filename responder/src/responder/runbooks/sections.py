@@ -118,7 +118,7 @@ _STEMS: tuple[tuple[Role, re.Pattern[str]], ...] = tuple(
         (Role.ESCALATION, "escalat"),
         (Role.DIAGNOSIS,
          "diagnos|investigat|troubleshoot|triag|debug|(?:possible|likely|common|probable|potential|root) causes?"
-         "|(?:quick|first|initial|immediate|health) checks?"),
+         "|(?:quick|first|initial|immediate|health) checks?|checks\\b|first \\d+ min"),
         (Role.SYMPTOMS, "symptom"),
         (Role.IMPACT, "impact\\b"),
         (Role.CONTACTS, "contacts?\\b"),
