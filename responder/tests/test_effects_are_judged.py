@@ -227,6 +227,7 @@ def test_promql() -> None:
             "psql -c \"SELECT * FROM t WHERE a = '$X'\nLIMIT 500\"",
         ),
         ("psql -c 'SELECT * FROM t WHERE a = $$x$$'", "psql -c 'SELECT * FROM t WHERE a = $$x$$\nLIMIT 500'"),
+        ("psql -c \"SELECT a FROM t WHERE b = 'c'\"", "psql -c \"SELECT a FROM t WHERE b = 'c'\nLIMIT 500\""),
         ("less < x", None),
     ],
 )

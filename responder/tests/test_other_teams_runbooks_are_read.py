@@ -679,6 +679,31 @@ CASES: dict[str, tuple[str, str, tuple[Expected, ...]]] = {
             ),
         ),
     ),
+    "a severity under the impact, two alerts with a limit each": (
+        "slow.md",
+        """
+        # Latency spike
+
+        ## Symptoms
+        - Alert: `ShopSlow` (p95 > 2s)
+        - Alert: `ShopVerySlow` (p99 > 5s)
+
+        ## Impact
+
+        **Severity:** Warning
+        **Who:** everybody
+
+        ## Diagnosis
+        Look at the dashboard.
+        """,
+        (
+            Expected(
+                names=("ShopSlow", "ShopVerySlow"),
+                severity="Warning",
+                steps=(("Look at the dashboard.", ()),),
+            ),
+        ),
+    ),
     "what is seen and what to do make one, although nothing names it": (
         "replica.md",
         """

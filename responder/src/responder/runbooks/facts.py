@@ -53,7 +53,17 @@ def metadata(section: Section) -> list[Meta]:
             found += _rows_of(child.blocks)
         elif child.role in _NAMING:
             found += (meta for meta in _rows_of(child.blocks) if meta.key == "alert")
+        if child.role is Role.IMPACT and child.level < BOLD_LEVEL:
+            found += (meta for meta in _in_an_impact(child) if meta.key == "severity")
     return found
+
+
+def _in_an_impact(child: Section) -> Iterator[Meta]:
+    """An impact often begins with `**Severity:** Warning`."""
+    yield from _rows_of(child.blocks)
+    for label in child.sections:
+        if label.role is Role.META:
+            yield from _under_a_key(label)
 
 
 def _in_a_heading(child: Section) -> Iterator[Meta]:
@@ -231,7 +241,7 @@ def _beside(value: str) -> Condition | None:
     )
     if rest == value.strip(" )`.") or not rest:
         return None
-    read = condition(rest)
+    read = condition(rest.replace("`", "") if rest.count("`") % 2 else rest)
     return read if read.value is not None else None
 
 

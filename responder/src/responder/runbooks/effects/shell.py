@@ -139,8 +139,8 @@ def _spelled(word: str, part: Command) -> str:
         for text, written in zip(part.words, part.written, strict=True)
         if " " in text and word.startswith(text.rstrip("; \n"))
     )
-    literal = next(grown_from, "").startswith("'")
-    if "$" in word and not literal:
+    origin = next(grown_from, "")
+    if (origin.startswith('"') and "\\$" not in origin) or ("$" in word and not origin.startswith("'")):
         return '"' + re.sub(r'([\\"`])', r"\\\1", word) + '"'
     return shlex.quote(word)
 
