@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 import structlog
@@ -81,6 +81,12 @@ class Database:
             except psycopg.OperationalError as error:
                 log.warning("listen_lost", channel=channel, error=str(error).strip())
                 await asyncio.sleep(RECONNECT_SECONDS)
+
+
+async def insert_many(conn: Conn, statement: LiteralString, rows: Sequence[Sequence[Any]]) -> None:
+    """The same statement for each row, in one way to the database and back."""
+    async with conn.cursor() as cursor:
+        await cursor.executemany(statement, rows)
 
 
 def one(row: DictRow | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from psycopg.rows import DictRow
 
 from responder.core.incident import IncidentId
 from responder.core.process import Deadline, Milestone
-from responder.store.db import Conn, one, value
+from responder.store.db import Conn, insert_many, one, value
 from responder.store.due import Queue
 
 QUEUE = Queue(table="deadlines", lease=timedelta(seconds=30))
@@ -29,20 +29,17 @@ class StoredDeadline:
 
 
 async def put(conn: Conn, incident_id: IncidentId, deadlines: Sequence[Deadline]) -> None:
-    for deadline in deadlines:
-        await conn.execute(
-            """
-            INSERT INTO deadlines (incident_id, milestone, limit_seconds, deadline, due_at) VALUES (%s, %s, %s, %s, %s)
-            ON CONFLICT (incident_id, milestone) DO NOTHING
-            """,
-            (
-                incident_id,
-                deadline.milestone,
-                int(deadline.limit.total_seconds()),
-                deadline.due_at,
-                deadline.due_at,
-            ),
-        )
+    await insert_many(
+        conn,
+        """
+        INSERT INTO deadlines (incident_id, milestone, limit_seconds, deadline, due_at) VALUES (%s, %s, %s, %s, %s)
+        ON CONFLICT (incident_id, milestone) DO NOTHING
+        """,
+        [
+            (incident_id, each.milestone, int(each.limit.total_seconds()), each.due_at, each.due_at)
+            for each in deadlines
+        ],
+    )
 
 
 async def get(conn: Conn, deadline_id: int) -> StoredDeadline:

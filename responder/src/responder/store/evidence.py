@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from responder.core.evidence import Evidence, Judgement, Measurement, Outcome, PlannedStep
 from responder.core.incident import IncidentId
-from responder.store.db import Conn, one, value
+from responder.store.db import Conn, insert_many, one, value
 from responder.store.due import Queue
 
 QUEUE = Queue(table="evidence", lease=timedelta(seconds=60))
@@ -28,13 +28,14 @@ class Task:
 
 async def plan(conn: Conn, incident_id: IncidentId, steps: Sequence[PlannedStep], *, now: datetime) -> None:
     """Writes the steps: those that run by themselves are due at once, the others keep the reason why they do not."""
-    for position, step in enumerate(steps):
-        await conn.execute(
-            """
-            INSERT INTO evidence (incident_id, position, key, step_number, step_title, kind, text, line, probe,
-                                  outcome, reason, due_at)
-            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-            """,
+    await insert_many(
+        conn,
+        """
+        INSERT INTO evidence (incident_id, position, key, step_number, step_title, kind, text, line, probe,
+                              outcome, reason, due_at)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        """,
+        [
             (
                 incident_id,
                 position,
@@ -48,8 +49,10 @@ async def plan(conn: Conn, incident_id: IncidentId, steps: Sequence[PlannedStep]
                 Outcome.PENDING if step.runs else Outcome.NOT_RUN,
                 step.reason,
                 now if step.runs else None,
-            ),
-        )
+            )
+            for position, step in enumerate(steps)
+        ],
+    )
 
 
 async def task(conn: Conn, evidence_id: int) -> Task:

@@ -23,7 +23,7 @@ from responder.core.remediation import (
     requests_to_json,
 )
 from responder.errors import Conflict, NotFound
-from responder.store.db import Conn, value
+from responder.store.db import Conn, insert_many, value
 from responder.store.due import Queue
 
 QUEUE = Queue(table="remediations", lease=timedelta(seconds=60))
@@ -44,12 +44,13 @@ class Note:
 
 
 async def plan(conn: Conn, incident_id: IncidentId, planned: Sequence[PlannedRemediation]) -> None:
-    for position, item in enumerate(planned):
-        await conn.execute(
-            """
-            INSERT INTO remediations (incident_id, position, key, label, text, line, state, runnable, reason, requests)
-            VALUES (%s, %s, %s, %s, %s, %s, 'offered', %s, %s, %s)
-            """,
+    await insert_many(
+        conn,
+        """
+        INSERT INTO remediations (incident_id, position, key, label, text, line, state, runnable, reason, requests)
+        VALUES (%s, %s, %s, %s, %s, %s, 'offered', %s, %s, %s)
+        """,
+        [
             (
                 incident_id,
                 position,
@@ -60,8 +61,10 @@ async def plan(conn: Conn, incident_id: IncidentId, planned: Sequence[PlannedRem
                 item.runnable,
                 item.reason,
                 Jsonb(requests_to_json(item.requests)),
-            ),
-        )
+            )
+            for position, item in enumerate(planned)
+        ],
+    )
 
 
 async def get(conn: Conn, remediation_id: int, *, incident_id: IncidentId | None = None) -> Remediation:
