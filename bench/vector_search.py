@@ -93,12 +93,12 @@ async def _tenant(db: Database, superuser: str, size: int, questions: Rows) -> d
             raw.append(time.perf_counter() - began)
             began = time.perf_counter()
             async with db.tenant(tenant) as there:
-                found = await search_near(there, tenant, await corpus_of(there, tenant), vector, limit=K)
+                corpus = await corpus_of(there, tenant)
+            found = await search_near(db, tenant, corpus, vector, limit=K)
             near.append(time.perf_counter() - began)
             words = f"w{number * 17 % _WORDS:07d} w{number * 31 % _WORDS:07d}"
             began = time.perf_counter()
-            async with db.tenant(tenant) as there:
-                await search_passages(there, tenant, await corpus_of(there, tenant), words, vector, limit=K)
+            await search_passages(db, tenant, words, vector, limit=K)
             hybrid.append(time.perf_counter() - began)
             fewest = min(fewest, len(found))
             recalls.append(len(exact & set(found)) / K)

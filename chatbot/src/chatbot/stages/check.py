@@ -12,7 +12,6 @@ from chatbot.core.health import Condition, Health
 from chatbot.core.tenancy import TenantId
 from chatbot.errors import ProviderError, QueueUnavailable, StoreUnavailable
 from chatbot.stages.ports import Outside, Provider
-from chatbot.store.corpora import corpus_of
 from chatbot.store.passages import search_passages
 
 LONGEST = timedelta(seconds=2)
@@ -63,9 +62,7 @@ class Checks:
         return list(await asyncio.gather(*(self.check(component) for component in self.components)))
 
     async def _database(self) -> Verdict:
-        async with self._outside.database.tenant(NOBODY) as conn:
-            corpus = await corpus_of(conn, NOBODY)
-            await search_passages(conn, NOBODY, corpus, "health", None, limit=1)
+        await search_passages(self._outside.database, NOBODY, "health", None, limit=1)
         use = self._outside.database.use()
         if use.waiting:
             return DEGRADED, f"{use.waiting} requests wait for one of {use.largest} connections."

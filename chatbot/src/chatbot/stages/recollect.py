@@ -1,4 +1,4 @@
-"""Caller and conversation → what an answer starts from: settings in force, what was said before. One short transaction."""
+"""Caller and conversation → what an answer starts from: settings in force, what was said before."""
 
 from __future__ import annotations
 
@@ -31,18 +31,17 @@ async def recollect(outside: Outside, caller: Caller, conversation_id: UUID | No
     """Raises NotFound for a conversation of somebody else, TenantIsolationViolation, StoreUnavailable."""
     tenant_id = caller.tenant.tenant_id
     day = day_of(outside.clocks.wall())
-    if conversation_id is None:
-        # Every question of a tenant asks the same: those that come at once ask together.
-        async def read(asked: Sequence[None]) -> Sequence[Basis]:
-            async with outside.database.tenant(tenant_id) as conn:
-                return [await basis_of(conn, tenant_id, day=day)] * len(asked)
 
-        basis = await outside.together.run(("basis", tenant_id, day), None, read)
+    # Every question of a tenant asks the same: those that come at once ask together.
+    async def read(asked: Sequence[None]) -> Sequence[Basis]:
+        return [await basis_of(outside.database, tenant_id, day=day)] * len(asked)
+
+    basis = await outside.together.run(("basis", tenant_id, day), None, read)
+    if conversation_id is None:
         return _start(outside, basis, ())
     async with outside.database.tenant(tenant_id) as conn:
         kept_by = await owner_of_conversation(conn, tenant_id, conversation_id, owner=owner_of(caller))
         turns = await turns_of(conn, tenant_id, conversation_id)
-        basis = await basis_of(conn, tenant_id, day=day)
     await withhold_foreign(outside, caller, [kept_by], source=Source.CONVERSATION)
     return _start(outside, basis, turns)
 

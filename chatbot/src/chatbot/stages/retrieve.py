@@ -10,7 +10,6 @@ from chatbot.core.violation import Source
 from chatbot.errors import ChatbotError
 from chatbot.stages.ports import Outside
 from chatbot.stages.withhold import withhold_foreign
-from chatbot.store.corpora import corpus_of
 from chatbot.store.passages import search_passages
 from chatbot.telemetry import EMBED_SECONDS, SEARCH_SECONDS
 
@@ -20,16 +19,14 @@ log = structlog.get_logger()
 async def retrieve(outside: Outside, caller: Caller, question: str, *, limit: int) -> tuple[Passage, ...]:
     """The passages that are evidence, best first.
 
-    The connection is taken once the question is embedded, and given back before this returns.
+    No connection is held while the question is embedded, nor when this returns.
 
     Raises TenantIsolationViolation, StoreUnavailable.
     """
     tenant_id = caller.tenant.tenant_id
     vector = await _vector(outside, question)
-    async with outside.database.tenant(tenant_id) as conn:
-        with SEARCH_SECONDS.time():
-            corpus = await corpus_of(conn, tenant_id)
-            passages = await search_passages(conn, tenant_id, corpus, question, vector, limit=limit)
+    with SEARCH_SECONDS.time():
+        passages = await search_passages(outside.database, tenant_id, question, vector, limit=limit)
     await withhold_foreign(
         outside, caller, [passage.tenant_id for passage in passages], source=Source.RETRIEVAL
     )

@@ -17,9 +17,9 @@ async def reserve(outside: Outside, caller: Caller, *, tokens: int) -> Reservati
     """
     wall = outside.clocks.wall()
     tenant_id, day = caller.tenant.tenant_id, day_of(wall)
+    if await usage.reserve(outside.database, tenant_id, day=day, tokens=tokens):
+        return Reservation(tenant_id=tenant_id, day=day, tokens=tokens)
     async with outside.database.tenant(tenant_id) as conn:
-        if await usage.reserve(conn, tenant_id, day=day, tokens=tokens):
-            return Reservation(tenant_id=tenant_id, day=day, tokens=tokens)
         limits, used = await usage.limits_of(conn, tenant_id), await usage.usage_on(conn, tenant_id, day)
     left = seconds_of_day_left(wall)
     requests = used.requests >= limits.of(Quota.REQUESTS_PER_DAY)

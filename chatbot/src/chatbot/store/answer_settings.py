@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from chatbot.core.answer_settings import Layer, layer_of
 from chatbot.core.quotas import DEFAULTS, Quota
 from chatbot.core.tenancy import TenantId
-from chatbot.store.db import Conn
+from chatbot.store.db import Conn, Database
 
 
 async def load_global(conn: Conn, *, lock: bool = False) -> Layer:
@@ -60,14 +60,10 @@ class Basis:
     spent: bool
 
 
-async def basis_of(conn: Conn, tenant_id: TenantId, *, day: date) -> Basis:
-    """What every answer of the tenant depends on, in one statement."""
-    cursor = await conn.execute(
-        BASIS, {"tenant_id": tenant_id, "day": day, "requests": DEFAULTS[Quota.REQUESTS_PER_DAY]}
-    )
-    row = await cursor.fetchone()
-    if row is None:
-        raise LookupError("a statement without FROM gave no row")
+async def basis_of(database: Database, tenant_id: TenantId, *, day: date) -> Basis:
+    """What every answer of the tenant depends on, in one statement. Raises StoreUnavailable."""
+    values = {"tenant_id": tenant_id, "day": day, "requests": DEFAULTS[Quota.REQUESTS_PER_DAY]}
+    ((row,),) = await database.at_once(tenant_id, (BASIS, values))
     return Basis(layer=layer_of(row["settings"]), revision=row["revision"], spent=row["spent"])
 
 

@@ -8,13 +8,14 @@ Until the boot check has passed, the door stays shut.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncClientCursor, AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
@@ -23,6 +24,8 @@ from chatbot.errors import StoreUnavailable
 from chatbot.store.boot_check import check_database
 
 Conn = AsyncConnection[DictRow]
+# A statement with named values.
+Asked = tuple[LiteralString, Mapping[str, Any]]
 
 # A person waits at the other end: better a clear refusal than a long silence.
 WAIT_SECONDS = 3.0
@@ -102,6 +105,31 @@ class Database:
         async with self._open(f"BEGIN; {_become(tenant_id)}") as conn:
             yield conn
 
+    async def at_once(self, tenant_id: TenantId, *asked: Asked) -> list[list[DictRow]]:
+        """The rows of each statement, all in one transaction that sees this tenant's rows only, in one way there and back.
+
+        They are written out with their values, so that the planner sees those, and sent as one text, which PostgreSQL
+        runs as one transaction. They must bear being run twice: a connection may break after they were. Raises
+        StoreUnavailable.
+        """
+        self._refuse_unverified()
+
+        def text(conn: Conn) -> str:
+            writing: AsyncClientCursor[DictRow] = AsyncClientCursor(conn)
+            return "; ".join(
+                [_become(tenant_id), *(writing.mogrify(statement, values) for statement, values in asked)]
+            )
+
+        with _told():
+            conn, cursor = await self._sent(text)
+            try:
+                found: list[list[DictRow]] = []
+                while cursor.nextset():
+                    found.append(await cursor.fetchall())
+            finally:
+                await self._pool.putconn(conn)
+        return found
+
     @asynccontextmanager
     async def snapshot(self, tenant_id: TenantId) -> AsyncGenerator[Conn]:
         """Like `tenant`, to read only, and everything as of one moment. Raises StoreUnavailable."""
@@ -117,29 +145,26 @@ class Database:
 
     @asynccontextmanager
     async def _open(self, begin: str) -> AsyncGenerator[Conn]:
-        if not self._verified:
-            raise StoreUnavailable("PostgreSQL has not passed the boot check yet.")
+        self._refuse_unverified()
         async with self._connection(begin) as conn:
             yield conn
 
+    def _refuse_unverified(self) -> None:
+        if not self._verified:
+            raise StoreUnavailable("PostgreSQL has not passed the boot check yet.")
+
     @asynccontextmanager
     async def _connection(self, begin: str = "BEGIN") -> AsyncGenerator[Conn]:
-        try:
-            conn = await self._begun(begin.encode())
+        with _told():
+            conn, _ = await self._sent(lambda _: begin)
             try:
                 async with conn:  # commits, or takes everything back
                     yield conn
             finally:
                 await self._pool.putconn(conn)
-        except TooManyRequests as error:
-            raise StoreUnavailable(
-                f"{WAITING_LIMIT} requests already wait for a database connection."
-            ) from error
-        except (PoolTimeout, PoolClosed, psycopg.OperationalError) as error:
-            raise StoreUnavailable(f"PostgreSQL does not answer: {error}".strip()) from error
 
-    async def _begun(self, begin: bytes) -> Conn:
-        """A connection in a transaction. One that broke while nobody used it is found out by its BEGIN, and another is taken.
+    async def _sent(self, text: Callable[[Conn], str]) -> tuple[Conn, AsyncCursor[DictRow]]:
+        """A connection that has taken the text. One that broke while nobody used it is found out by that, and another is taken.
 
         So no connection has to be tried first, which would be one more way to the database for every transaction.
         """
@@ -147,7 +172,7 @@ class Database:
         while True:
             conn = await self._pool.getconn(max(0.0, until - time.monotonic()))
             try:
-                await conn.execute(begin)
+                return conn, await conn.execute(text(conn).encode())
             except psycopg.OperationalError:
                 broken = conn.broken
                 await self._pool.putconn(conn)
@@ -156,8 +181,6 @@ class Database:
             except BaseException:
                 await self._pool.putconn(conn)
                 raise
-            else:
-                return conn
 
     def use(self) -> PoolUse:
         """How busy the pool is now."""
@@ -169,6 +192,16 @@ class Database:
             largest=self._pool.max_size,
             waiting=stats.get("requests_waiting", 0),
         )
+
+
+@contextmanager
+def _told() -> Generator[None]:
+    try:
+        yield
+    except TooManyRequests as error:
+        raise StoreUnavailable(f"{WAITING_LIMIT} requests already wait for a database connection.") from error
+    except (PoolTimeout, PoolClosed, psycopg.OperationalError) as error:
+        raise StoreUnavailable(f"PostgreSQL does not answer: {error}".strip()) from error
 
 
 def _become(tenant_id: TenantId) -> str:

@@ -12,8 +12,8 @@ from uuid import UUID
 
 from chatbot.core.passages import Passage, Vector, fuse
 from chatbot.core.tenancy import TenantId
-from chatbot.store.corpora import Corpus
-from chatbot.store.db import Conn
+from chatbot.store.corpora import CORPUS, Corpus, corpus_in
+from chatbot.store.db import Database
 from chatbot.store.documents import vector_text
 
 # Candidates that each search hands to the fusion.
@@ -35,60 +35,63 @@ WITH near AS MATERIALIZED (
 )
 SELECT id, -distance AS similarity FROM near ORDER BY distance + 0
 """
+# LOCAL: for this transaction.
+BY_INDEX = """
+SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', %(ef_search)s, true)
+"""
+# The tenant is that of the transaction.
+WORDS = "SELECT id FROM passages_with_words(%(question)s, %(limit)s)"
 PASSAGES = """
 SELECT p.tenant_id, p.id, p.document_id, d.title, p.heading, p.text, p.page
   FROM passages p JOIN documents d ON d.tenant_id = p.tenant_id AND d.id = p.document_id
- WHERE p.tenant_id = %(tenant_id)s AND d.tenant_id = %(tenant_id)s AND p.id = ANY (%(ids)s)
+ WHERE p.tenant_id = %(tenant_id)s AND d.tenant_id = %(tenant_id)s AND p.id = ANY (%(ids)s::uuid[])
 """
 
 
 async def search_passages(
-    conn: Conn,
-    tenant_id: TenantId,
-    corpus: Corpus,
-    question: str,
-    vector: Vector | None,
-    *,
-    limit: int,
+    database: Database, tenant_id: TenantId, question: str, vector: Vector | None, *, limit: int
 ) -> list[Passage]:
-    """The passages that fit best, by both searches. Without a vector, by words alone."""
+    """The passages that fit best, by both searches. Without a vector, by words alone. Raises StoreUnavailable."""
     wanted = max(CANDIDATES, limit)
-    near = await search_near(conn, tenant_id, corpus, vector, limit=wanted) if vector else {}
-    worded = await search_words(conn, question, limit=wanted)
+    values = {"tenant_id": tenant_id, "question": question, "limit": wanted}
+    corpus, words = await database.at_once(tenant_id, (CORPUS, values), (WORDS, values))
+    worded = [row["id"] for row in words]
+    near = await search_near(database, tenant_id, corpus_in(corpus), vector, limit=wanted) if vector else {}
     best = fuse(list(near), worded)[:limit]
-    return await _passages(conn, tenant_id, best, near=near, worded=set(worded))
+    return await _passages(database, tenant_id, best, near=near, worded=set(worded))
 
 
 async def search_near(
-    conn: Conn, tenant_id: TenantId, corpus: Corpus, vector: Vector, *, limit: int
+    database: Database, tenant_id: TenantId, corpus: Corpus, vector: Vector, *, limit: int
 ) -> dict[UUID, float]:
     """The ids nearest to the vector with their cosine, nearest first: `limit` of them if there are so many."""
-    values = {"tenant_id": tenant_id, "vector": vector_text(vector), "limit": limit, "shelf": corpus.shelf}
+    values = {
+        "tenant_id": tenant_id,
+        "vector": vector_text(vector),
+        "limit": limit,
+        "shelf": corpus.shelf,
+        "ef_search": str(max(EF_SEARCH, limit)),
+    }
     if corpus.shelved:
-        # LOCAL: for this transaction. A plan for any tenant would be a plan for none.
-        await conn.execute(
-            "SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', %s, true),"
-            " set_config('plan_cache_mode', 'force_custom_plan', true)",
-            (str(max(EF_SEARCH, limit)),),
-        )
-        rows = await (await conn.execute(SHELVED, values)).fetchall()
+        _, rows = await database.at_once(tenant_id, (BY_INDEX, values), (SHELVED, values))
         if len(rows) == limit:
             return {row["id"]: row["similarity"] for row in rows}
-    rows = await (await conn.execute(EXACT, values)).fetchall()
+    (rows,) = await database.at_once(tenant_id, (EXACT, values))
     return {row["id"]: row["similarity"] for row in rows}
 
 
-async def search_words(conn: Conn, question: str, *, limit: int) -> list[UUID]:
-    """The ids of passages that share words with the question, best first. The tenant is that of the transaction."""
-    cursor = await conn.execute("SELECT id FROM passages_with_words(%s, %s)", (question, limit))
-    return [row["id"] for row in await cursor.fetchall()]
-
-
 async def _passages(
-    conn: Conn, tenant_id: TenantId, ids: Sequence[UUID], *, near: dict[UUID, float], worded: set[UUID]
+    database: Database,
+    tenant_id: TenantId,
+    ids: Sequence[UUID],
+    *,
+    near: dict[UUID, float],
+    worded: set[UUID],
 ) -> list[Passage]:
-    cursor = await conn.execute(PASSAGES, {"tenant_id": tenant_id, "ids": list(ids)})
-    rows = {row["id"]: row for row in await cursor.fetchall()}
+    if not ids:
+        return []
+    (found,) = await database.at_once(tenant_id, (PASSAGES, {"tenant_id": tenant_id, "ids": list(ids)}))
+    rows = {row["id"]: row for row in found}
     return [
         Passage(
             tenant_id=TenantId(row["tenant_id"]),

@@ -7,7 +7,7 @@ from datetime import date
 
 from chatbot.core.quotas import DEFAULTS, Limits, Quota, Usage
 from chatbot.core.tenancy import TenantId
-from chatbot.store.db import Conn
+from chatbot.store.db import Conn, Database
 
 # One statement, so that two requests at once cannot both take the last token. Whoever crosses the line is still
 # answered; the next is not. Without tokens (a cached or quoted answer) only the number of requests is looked at.
@@ -60,19 +60,20 @@ async def set_quotas(
         )
 
 
-async def reserve(conn: Conn, tenant_id: TenantId, *, day: date, tokens: int) -> bool:
-    """Counts a request and sets its tokens aside; False when the day's budget is spent."""
-    cursor = await conn.execute(
-        RESERVE,
-        {
-            "tenant": tenant_id,
-            "day": day,
-            "tokens": tokens,
-            "requests": DEFAULTS[Quota.REQUESTS_PER_DAY],
-            "most_tokens": DEFAULTS[Quota.TOKENS_PER_DAY],
-        },
-    )
-    return await cursor.fetchone() is not None
+async def reserve(database: Database, tenant_id: TenantId, *, day: date, tokens: int) -> bool:
+    """Counts a request and sets its tokens aside; False when the day's budget is spent.
+
+    Where a connection breaks in the moment, it may be counted twice; never not at all. Raises StoreUnavailable.
+    """
+    values = {
+        "tenant": tenant_id,
+        "day": day,
+        "tokens": tokens,
+        "requests": DEFAULTS[Quota.REQUESTS_PER_DAY],
+        "most_tokens": DEFAULTS[Quota.TOKENS_PER_DAY],
+    }
+    (reserved,) = await database.at_once(tenant_id, (RESERVE, values))
+    return bool(reserved)
 
 
 async def count_requests(conn: Conn, tenant_id: TenantId, *, day: date, requests: int) -> None:
