@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
@@ -35,17 +35,18 @@ class AnswerCache:
     def __init__(self, client: Redis) -> None:
         self._client = client
 
-    async def find(self, tenant_id: TenantId, digest: str) -> tuple[CachedAnswer | None, Marks]:
-        """The answer, if there is one under the marks of now; and those marks, for `keep`. Raises CacheUnavailable."""
+    async def find(
+        self, tenant_id: TenantId, digests: Sequence[str]
+    ) -> list[tuple[CachedAnswer | None, Marks]]:
+        """Each answer, if there is one under the marks of now; and those marks, for `keep`. Raises CacheUnavailable."""
+        keys = [_key(tenant_id, digest) for digest in digests]
         try:
             async with asyncio.timeout(SECONDS):
-                everybody, own, value = await self._client.mget(
-                    _MARK, f"{_MARK}:{tenant_id}", _key(tenant_id, digest)
-                )
+                everybody, own, *values = await self._client.mget(_MARK, f"{_MARK}:{tenant_id}", *keys)
         except (RedisError, OSError) as error:  # TimeoutError is an OSError
             raise CacheUnavailable(f"Redis does not answer: {error}") from error
         marks = Marks(everybody=everybody or "", tenant=own or "")
-        return (_read(value, marks) if value else None), marks
+        return [(_read(value, marks) if value else None, marks) for value in values]
 
     async def keep(
         self, tenant_id: TenantId, digest: str, answer: CachedAnswer, *, marks: Marks, lasts: timedelta

@@ -42,10 +42,10 @@ class SharedCounts:
         )
         self._limiter = SlidingWindowCounterRateLimiter(storage)
 
-    async def hit(self, limit: Limit, name: str) -> bool:
-        """Counts a request, if there is room for it."""
+    async def hit(self, limit: Limit, name: str, *, requests: int = 1) -> bool:
+        """Counts so many requests, if there is room for all of them."""
         try:
-            return await self._limiter.hit(_item(limit), limit.name, name)
+            return await self._limiter.hit(_item(limit), limit.name, name, cost=requests)
         except (RedisError, OSError) as error:
             raise QueueUnavailable(f"Redis does not count: {error}") from error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -44,7 +44,11 @@ async def _asked_redis(outside: Outside, counting: Counting, each: Limit, name: 
     if not counting.redis.may_try(clock()):
         return 0.0
     try:
-        wait = 0.0 if await counting.shared.hit(each, name) else await counting.shared.wait(each, name) or 1.0
+        wait = (
+            0.0
+            if await _hit(outside, counting, each, name)
+            else await counting.shared.wait(each, name) or 1.0
+        )
     except QueueUnavailable as error:
         if not counting.redis.around:
             log.warning("rate_limits_local", error=str(error))
@@ -56,6 +60,20 @@ async def _asked_redis(outside: Outside, counting: Counting, each: Limit, name: 
         counting.redis.worked()
         RATE_LIMITS_LOCAL.set(0)
     return wait
+
+
+async def _hit(outside: Outside, counting: Counting, each: Limit, name: str) -> bool:
+    """Those of one name that come at once are counted together, and one by one where there is no room for all."""
+
+    async def count(asked: Sequence[None]) -> Sequence[bool]:
+        if await counting.shared.hit(each, name, requests=len(asked)):
+            return [True] * len(asked)
+        let_in: list[bool] = []
+        while len(asked) > 1 and len(let_in) < len(asked) and await counting.shared.hit(each, name):
+            let_in.append(True)
+        return [*let_in, *[False] * (len(asked) - len(let_in))]
+
+    return await outside.together.run(("limit", each.name, name), None, count)
 
 
 def _refused(each: Limit, wait: float) -> RateLimited:

@@ -88,7 +88,7 @@ class Standing(Protocol):
 class SharedCounting(Protocol):
     """Counts of requests that all processes share."""
 
-    async def hit(self, limit: Limit, name: str) -> bool: ...
+    async def hit(self, limit: Limit, name: str, *, requests: int = 1) -> bool: ...
 
     async def wait(self, limit: Limit, name: str) -> float: ...
 
@@ -106,7 +106,9 @@ class SharedOrders(Protocol):
 class Answers(Protocol):
     """The answers that are kept to be given again."""
 
-    async def find(self, tenant_id: TenantId, digest: str) -> tuple[CachedAnswer | None, Marks]: ...
+    async def find(
+        self, tenant_id: TenantId, digests: Sequence[str]
+    ) -> Sequence[tuple[CachedAnswer | None, Marks]]: ...
 
     async def keep(
         self, tenant_id: TenantId, digest: str, answer: CachedAnswer, *, marks: Marks, lasts: timedelta

@@ -130,16 +130,16 @@ async def _planted(outside: Outside) -> str | None:
 async def _cache(outside: Outside) -> Result:
     """The cache of answers: the same question, kept by one, asked by the other."""
     digest, secret = "canary", f"canary-{secrets.token_hex(16)}"
-    _, marks = await outside.cache.find(KEEPER.tenant_id, digest)
+    ((_, marks),) = await outside.cache.find(KEEPER.tenant_id, [digest])
     answer = CachedAnswer(
         tenant_id=KEEPER.tenant_id, text=secret, kind=Kind.EXTRACTIVE, provider=None, model=None, sources=(),
         prompt_tokens=0, completion_tokens=0,
     )  # fmt: skip
     await outside.cache.keep(KEEPER.tenant_id, digest, answer, marks=marks, lasts=_LASTS)
-    seen, _ = await outside.cache.find(ASKER.tenant_id, digest)
+    ((seen, _),) = await outside.cache.find(ASKER.tenant_id, [digest])
     if seen is not None:
         return await _leak(outside, "cache", rows=1)
-    own, _ = await outside.cache.find(KEEPER.tenant_id, digest)
+    ((own, _),) = await outside.cache.find(KEEPER.tenant_id, [digest])
     return Result.HELD if own is not None and own.text == secret else Result.BROKEN
 
 

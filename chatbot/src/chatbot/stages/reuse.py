@@ -7,6 +7,7 @@ is kept, and for a moment Redis is not asked at all.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -77,7 +78,10 @@ async def _find(outside: Outside, tenant_id: TenantId, key: str) -> tuple[Cached
         return None, None
     outcome = Outcome.IGNORED
     try:
-        found = await outside.cache.find(tenant_id, key)
+        # A tenant's questions that come at once are looked for together.
+        found = await outside.together.run(
+            ("answers", tenant_id), key, partial(outside.cache.find, tenant_id)
+        )
         outcome = Outcome.SUCCESS
     except CacheUnavailable as error:
         outcome = Outcome.FAILURE
