@@ -113,3 +113,26 @@ async def test_two_who_add_at_once_are_counted_one_after_the_other(chatbot: Chat
 
     await asyncio.gather(first(), second())
     assert order == ["first", "second"]
+
+
+async def test_a_spent_budget_is_told_over_http_and_to_its_tenant_alone(chatbot: Chatbot) -> None:
+    """A 429 that says when the budget begins anew; the other tenant is answered, and so is this one after midnight."""
+    status, _ = await chatbot.admin("PUT", "/tenants/acme/quotas", {"tokens_per_day": 5})
+    assert status == 200
+    assert (await chatbot.ask("When is a refund possible?"))[0] == 200  # crosses the line
+    async with chatbot.http.post(
+        f"{chatbot.url}/api/chat",
+        json={"message": "Within how many days is a refund possible?"},
+        headers={"X-Api-Key": chatbot.keys["acme"]},
+    ) as answer:
+        problem = await answer.json(content_type="application/problem+json")
+        wait = int(answer.headers["Retry-After"])
+    assert (answer.status, problem["status"]) == (429, 429)
+    assert problem["type"] == "urn:bitb-chatbot:problem:budget_spent"
+    assert "of its 5 tokens of today" in problem["detail"]
+    assert f"after midnight UTC, in {wait} s" in problem["remedy"]
+    assert wait == pytest.approx(seconds_of_day_left(chatbot.parts.clocks.wall()), abs=5)
+    question = "Within how many days is a refund possible?"
+    assert (await chatbot.ask(question, tenant="globex"))[0] == 200
+    chatbot.clock.fast_forward(wait)
+    assert (await chatbot.ask(question))[0] == 200

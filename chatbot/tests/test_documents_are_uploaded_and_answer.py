@@ -296,3 +296,24 @@ async def _until(bot: Chatbot, document: str, wanted: set[str]) -> dict[str, Any
             if found["status"] in wanted:
                 return found
             await asyncio.sleep(0.05)
+
+
+async def test_a_worker_that_is_stopped_loses_nothing(
+    bot: Chatbot, command: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """SIGTERM in the middle: it ends with 0, having finished the document or given it back to the next at once."""
+    text = "\n\n".join(f"Paragraph {n}: the pump of type {n} is oiled in spring." * 8 for n in range(400))
+    _, body = await put(bot, "manual.md", text.encode())
+    worker = command("work", CHATBOT_WORKER_METRICS_PORT=str(free_port()), CHATBOT_LOG_DIR="")
+    await _until(bot, body["id"], {"embedding"})
+    worker.terminate()
+    _, told = await asyncio.to_thread(worker.communicate, timeout=30)
+    assert worker.returncode == 0, told
+    assert "Traceback" not in told
+    left = await status_of(bot, body["id"])
+    if left["status"] != "ready":
+        assert (left["status"], left["live_revision"]) == ("queued", None)
+        assert "stopped in the middle" in left["reason"]
+        assert await work(bot) == [Event.EMBEDDED]  # no lease has to run out first
+    found = await status_of(bot, body["id"])
+    assert (found["status"], found["live_revision"]) == ("ready", 1)

@@ -102,6 +102,7 @@ def shown(passages: Sequence[Passage]) -> tuple[Mapping[str, Any], ...]:
             "document_id": str(passage.document_id),
             "title": passage.title,
             "heading": passage.heading,
+            "page": passage.page,
             "text": passage.text,
         }
         for number, passage in enumerate(passages, start=1)

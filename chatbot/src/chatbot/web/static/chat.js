@@ -166,7 +166,7 @@ function passageDialog() {
     dialog,
     show(source) {
       title.textContent = source.title;
-      heading.textContent = source.heading;
+      heading.textContent = [source.heading, source.page ? `Page ${source.page}` : ""].filter(Boolean).join(" · ");
       body.textContent = source.text;
       dialog.showModal();
     },
