@@ -146,7 +146,9 @@ class House:
         target_url: str = "",
         *,
         hook_keys: str = f"{HOOK_KEY},{NEXT_HOOK_KEY}",
+        runbook: Path = ROOT / "runbooks" / "bitb-chatbot.md",
     ) -> None:
+        self.runbook = runbook
         self.hook_keys = hook_keys
         self.database_url = database_url
         self.target_url = target_url
@@ -201,7 +203,7 @@ class House:
             "RESPONDER_SECRET_KEY": SECRET,
             "RESPONDER_ALERTMANAGER_TOKEN": ALERTMANAGER_TOKEN,
             "RESPONDER_HOOK_KEYS": self.hook_keys,
-            "RESPONDER_RUNBOOKS": str(ROOT / "runbooks" / "bitb-chatbot.md"),
+            "RESPONDER_RUNBOOKS": str(self.runbook),
             "RESPONDER_POLICIES": str(policies),
             "PROMETHEUS_URL": self.world_url,
             "RESPONDER_TARGET_READ_URL": self.target_url,

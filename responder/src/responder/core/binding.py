@@ -1,15 +1,23 @@
-"""Bindings: the values of a runbook's placeholders. Put in at the last moment, never pasted into a command's text."""
+"""Bindings: the values of a runbook's placeholders. Put in at the last moment, never pasted into a command's text.
+
+Policies bind what the team knows beforehand; the labels of the incident's alert bind the rest. Whoever can send a request to
+the service can have a say in a label: such a value is quoted for the place where it is put in, and overrules no policy.
+"""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import quote
 
 from responder.errors import SourceRefused
 
 REDACTED = "[redacted]"
-_BRACES = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
+# `{{name}}`, and as templates of alerts write a label: `{{ $labels.name }}`.
+_BRACES = re.compile(r"\{\{\s*\$?([A-Za-z_][\w.-]*)\s*\}\}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +27,7 @@ class Binding:
     name: str
     value: str | None
     secret: bool
+    from_alert: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +45,37 @@ class Bindings:
         """Every name that a policy binds, whether its variable is set here or not."""
         return frozenset(self.by_name) | frozenset(self.hosts)
 
-    def fill(self, text: str) -> str:
-        """`{{name}}` replaced by its value. Raises SourceRefused for a name that has none."""
-        return _BRACES.sub(lambda found: self._value(found[1]), text)
+    def for_alert(self, labels: Mapping[str, str]) -> Bindings:
+        """With the labels of an alert, as `{{name}}` and `{{ $labels.name }}`. What a policy names stays the policy's."""
+        found = {
+            name: Binding(name=name, value=value, secret=False, from_alert=True)
+            for label, value in labels.items()
+            for name in (label, f"labels.{label}")
+        }
+        return replace(self, by_name={**found, **self.by_name})
+
+    def url(self, text: str) -> str:
+        """An address with its values. Raises SourceRefused for a name that has none, as do the others."""
+        return self._fill(text, lambda value: quote(value, safe=""))
+
+    def json(self, text: str) -> str:
+        """A body with its values: what an alert brought stays inside of the JSON text where it is put."""
+        return self._fill(text, lambda value: json.dumps(value)[1:-1])
+
+    def header(self, text: str) -> str:
+        """A header's value with its values: no line can be begun in it."""
+        return self._fill(text, lambda value: _CONTROL.sub("", value))
+
+    def promql(self, text: str) -> str:
+        """A query with its values, which stay inside of the text in quotes where they are put."""
+        return self._fill(text, lambda value: json.dumps(value, ensure_ascii=False)[1:-1].replace("`", ""))
+
+    def _fill(self, text: str, quoted: Callable[[str], str]) -> str:
+        def put_in(found: re.Match[str]) -> str:
+            value = self._value(found[1])
+            return quoted(value) if self.by_name[found[1]].from_alert else value
+
+        return _BRACES.sub(put_in, text)
 
     def parameters(self, text: str) -> tuple[str, dict[str, str]]:
         """SQL with `%(name)s` for each `{{name}}`, and the values, which never enter the text. Raises SourceRefused."""

@@ -93,8 +93,13 @@ def decide(
     if unbound:
         names = ", ".join(unbound)
         kept = "; what an earlier command sets is not kept" if any(n.startswith("$") for n in unbound) else ""
+        label = (
+            ", or let the alert bring a label of that name"
+            if all(n.startswith("{{") for n in unbound)
+            else ""
+        )
         return Decision(
-            runs=Runs.NEVER, reason=f"no value for {names}: bind it in policies/bindings.toml{kept}"
+            runs=Runs.NEVER, reason=f"no value for {names}: bind it in policies/bindings.toml{label}{kept}"
         )
     waiting = next((statement for statement in statements if statement.trait is Trait.INTERACTIVE), None)
     if waiting is not None and waiting.rewrite is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from responder.core.binding import Bindings
@@ -54,6 +54,10 @@ class Policies:
     latched_alerts: frozenset[str]
     security_events: Mapping[str, EventPolicy]
     headings: Mapping[Role, tuple[str, ...]]
+
+    def for_alert(self, labels: Mapping[str, str]) -> Policies:
+        """With the labels of an incident's alert as values of placeholders."""
+        return replace(self, bindings=self.bindings.for_alert(labels))
 
     def escalation_for(self, severity: Severity) -> EscalationPolicy:
         """The first policy that covers `severity`. Raises NotFound; loading refuses policies that leave one out."""

@@ -22,6 +22,7 @@ async def run(outside: Outside, claim: Claim) -> None:
     """Runs one step and records what it gave, also when that is nothing."""
     async with outside.database.transaction() as conn:
         task = await evidence.task(conn, claim.id)
+        outside = outside.for_incident(await incidents.get(conn, task.evidence.incident_id))
     started = outside.clock.now()
     measured = await take(outside, task)
     ended = outside.clock.now()

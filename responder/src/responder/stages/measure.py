@@ -23,7 +23,10 @@ async def take(outside: Outside, kind: str, probe: Mapping[str, Any], *, limit: 
     """One measurement. Raises SourceError when the source fails."""
     match kind:
         case "promql":
-            return judge_samples(await outside.metrics.query(probe["query"], timeout=limit), probe)
+            return judge_samples(
+                await outside.metrics.query(outside.policies.bindings.promql(probe["query"]), timeout=limit),
+                probe,
+            )
         case "http":
             return await _http(outside, probe, limit=limit)
         case "log":
@@ -62,12 +65,12 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 
 async def _http(outside: Outside, probe: Mapping[str, Any], *, limit: timedelta) -> Measurement:
-    url = outside.policies.bindings.fill(probe["url"])
+    url = outside.policies.bindings.url(probe["url"])
     headers = {
-        name: outside.policies.bindings.fill(value) for name, value in probe.get("headers", {}).items()
+        name: outside.policies.bindings.header(value) for name, value in probe.get("headers", {}).items()
     }
     answer = await outside.http.read(url, headers=headers, timeout=limit)
-    component = probe["component"]
+    component = outside.policies.bindings.show(probe["component"])
     body = fields_of(answer.body)
     said, reason = body.get("status"), body.get("reason")
     well = answer.status < 400 and said in {None, "ok"}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from responder.core.clock import Clock
+from responder.core.incident import Incident
 from responder.core.page import Page
 from responder.core.policies import Policies
 from responder.core.source import Answer, Sample, Table
@@ -84,3 +85,7 @@ class Outside:
     links: Links
     status_dir: Path
     postmortem_dir: Path
+
+    def for_incident(self, incident: Incident) -> Outside:
+        """With the labels of the incident's alert as values of the runbook's placeholders."""
+        return replace(self, policies=self.policies.for_alert(incident.alert_labels))

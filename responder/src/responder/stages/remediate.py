@@ -46,6 +46,7 @@ async def run(outside: Outside, claim: Claim) -> None:
     """Does what one remediation's state asks for."""
     async with outside.database.transaction() as conn:
         item = await remediations.get(conn, claim.id)
+        outside = outside.for_incident(await incidents.get(conn, item.incident_id))
     match item.state:
         case State.PREVIEWING:
             await _preview(outside, claim, item)
@@ -66,7 +67,7 @@ async def _preview(outside: Outside, claim: Claim, item: Remediation) -> None:
     now = outside.clock.now()
     bindings = outside.policies.bindings
     runs = [
-        f"{r.method} {bindings.show(r.url)} {r.body or ''}".strip()
+        f"{r.method} {bindings.show(r.url)} {bindings.show(r.body or '')}".strip()
         for r in by_phase(item.requests, Phase.RUN)
     ]
     try:
@@ -180,10 +181,10 @@ async def _call(outside: Outside, request: Request, item: Remediation) -> Answer
     bindings = outside.policies.bindings
     if request.method == SQL:
         return await _statement(outside, request)
-    headers = {name: bindings.fill(value) for name, value in request.headers.items()}
+    headers = {name: bindings.header(value) for name, value in request.headers.items()}
     headers["Idempotency-Key"] = f"remediation-{item.id}-{request.phase}-{(item.digest or '')[:16]}"
-    url = bindings.fill(request.url)
-    body = bindings.fill(request.body) if request.body else None
+    url = bindings.url(request.url)
+    body = bindings.json(request.body) if request.body else None
     if request.phase in {Phase.PREVIEW, Phase.VERIFY}:
         return await outside.http.read(url, headers=headers, timeout=REQUEST_LIMIT)
     return await outside.http.send(request.method, url, headers=headers, body=body, timeout=REQUEST_LIMIT)

@@ -52,6 +52,7 @@ async def run(outside: Outside, claim: Claim) -> None:
     async with outside.database.transaction() as conn:
         firing = await alerts.firing_of(conn, incident_id)
         tasks = await evidence.tasks_of_incident(conn, incident_id)
+        outside = outside.for_incident(await incidents.get(conn, incident_id))
     if firing:
         decision = await _ask_prometheus(outside, claim, incident_id, firing)
         DECISIONS.labels(stage="resolve", reason=decision).inc()

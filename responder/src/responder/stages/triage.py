@@ -220,7 +220,8 @@ async def _opened(conn: Conn, incident: Incident, entry: Entry | None, *, now: d
 async def _prepare(conn: Conn, outside: Outside, incident: Incident, entry: Entry | None) -> None:
     now = outside.clock.now()
     policy = outside.policies.escalation_for(incident.severity)
-    steps = plan_steps(entry.alert, outside.policies) if entry else ()
+    bound = outside.policies.for_alert(incident.alert_labels)
+    steps = plan_steps(entry.alert, bound) if entry else ()
     await evidence.plan(conn, incident.id, steps, now=now)
     for step in steps:
         if not step.runs:
@@ -233,7 +234,7 @@ async def _prepare(conn: Conn, outside: Outside, incident: Incident, entry: Entr
                 data={"key": step.key, "line": step.line},
             )
     if entry:
-        await remediations.plan(conn, incident.id, plan_remediation(entry.alert, outside.policies))
+        await remediations.plan(conn, incident.id, plan_remediation(entry.alert, bound))
         await deadlines.put(conn, incident.id, process_deadlines(entry, incident.severity, now=now))
     waits = any(step.runs for step in steps)
     first_page = now + policy.wait_for_evidence if waits else now

@@ -56,7 +56,7 @@ async def _values(name: str, person: Person, parts: Web) -> dict[str, Any]:
         "person": person.name,
         "latched": shown.incident.alertname in parts.outside.policies.latched_alerts,
         "since": since,
-        "show": parts.outside.policies.bindings.show,
+        "show": parts.outside.for_incident(shown.incident).policies.bindings.show,
         "severities": list(Severity),
     }
 
