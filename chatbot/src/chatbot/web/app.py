@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from chatbot.stages.check import Checks
@@ -28,6 +27,7 @@ from chatbot.web import (
     widget,
 )
 from chatbot.web.accounts import include_accounts
+from chatbot.web.described import Described
 from chatbot.web.drain import Drain
 from chatbot.web.middleware import PRODUCT_ROUTES, Guarded, Observed
 from chatbot.web.origins import Origins
@@ -40,7 +40,7 @@ UPLOADS_AT_ONCE = 4
 def create_app(outside: Outside, *, admin_token: str, drain: Drain | None = None) -> ASGIApp:
     """The application over parts that are already open."""
     # A redirect would repeat whatever Host the client wrote.
-    app = FastAPI(title="bitb-chatbot", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = Described(title="bitb-chatbot", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.outside = outside
     app.state.admin_token = admin_token
     app.state.checks = Checks(outside)

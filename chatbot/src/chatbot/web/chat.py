@@ -42,7 +42,21 @@ class ChatBody(BaseModel):
     conversation_id: Annotated[UUID, Field(strict=False)] | None = None
 
 
-@router.post("/api/chat", response_class=Response)
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["sources", "token", "done", "error"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["event", "data"],
+}
+_STREAM = {
+    "description": "The events `sources`, `token`, `done` or `error`, each with a JSON object as its data.",
+    "content": {"text/event-stream": {"schema": _EVENT}},
+}
+
+
+@router.post("/api/chat", response_class=Response, responses={200: _STREAM})
 async def chat(request: Request, body: ChatBody, shown: Shown) -> Response:
     """Streams `sources`, then `token`s, then `done` as server-sent events."""
     outside = outside_of(request)

@@ -55,7 +55,16 @@ class Pages(BaseModel):
     urls: Annotated[list[Page], Field(min_length=1, max_length=MOST_URLS)]
 
 
-@router.post("", status_code=202)
+_FILE = {
+    "requestBody": {
+        "required": True,
+        "description": f"The file itself, at most {LARGEST_DOCUMENT} bytes.",
+        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in MediaType},
+    }
+}
+
+
+@router.post("", status_code=202, openapi_extra=_FILE)
 async def add_document(request: Request, title: Title, shown: Shown) -> Response:
     """Takes a file as the body of the request, queued. One of the same title is replaced once this one is ready."""
     outside, caller = await _caller(request, shown, Right.CHANGE_DOCUMENTS)

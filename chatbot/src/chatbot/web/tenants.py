@@ -133,7 +133,13 @@ async def put_quotas(request: Request, by: Asking, body: QuotasBody) -> dict[str
     return {"quotas": changes, "previous": previous, "undo": undo}
 
 
-@named.get("/export", response_class=StreamingResponse)
+_ZIP = {
+    "description": "The archive.",
+    "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+}
+
+
+@named.get("/export", response_class=StreamingResponse, responses={200: _ZIP})
 async def get_export(request: Request, by: Asking) -> StreamingResponse:
     """A ZIP of all that the tenant has: a file of JSON lines for each table, as of one moment."""
     outside = outside_of(request)
