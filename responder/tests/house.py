@@ -66,6 +66,9 @@ class World:
     mails: list[str] = field(default_factory=list)
     mail_reply: str = "250 OK"
     changes: list[tuple[str, Mapping[str, str], Any]] = field(default_factory=list)
+    # Blocked addresses, and what was asked about them: method, path as it came over the wire, body.
+    blocks: dict[str, Any] = field(default_factory=dict)
+    asked_of_blocks: list[tuple[str, str, str]] = field(default_factory=list)
     change_status: int = 200
     queries: list[str] = field(default_factory=list)
     query_status: int = 200
@@ -81,6 +84,7 @@ class World:
         app.router.add_get("/api/v1/status/runtimeinfo", self._runtime)
         app.router.add_get("/api/health/{part}", self._health)
         app.router.add_route("*", "/api/admin/flags/{name}", self._flag)
+        app.router.add_route("*", "/api/admin/blocks{ip:.*}", self._block)
         app.router.add_post("/hooks/{person}", self._page)
         return app
 
@@ -121,6 +125,18 @@ class World:
             return web.json_response({"name": name, **body, "token": ADMIN_TOKEN}, status=self.change_status)
         return web.json_response({"name": name, "enabled": self.flags[name]})
 
+    async def _block(self, request: web.Request) -> web.Response:
+        raw = await request.text()
+        self.asked_of_blocks.append((request.method, request.rel_url.raw_path, raw))
+        ip = request.match_info["ip"].removeprefix("/")
+        if request.method == "POST":
+            body = json.loads(raw)
+            ip = body["ip"]
+            self.blocks[ip] = body
+        elif request.method == "DELETE":
+            self.blocks.pop(ip, None)
+        return web.json_response({"network": ip, "blocked": ip in self.blocks})
+
     async def _page(self, request: web.Request) -> web.Response:
         self.page_tries += 1
         if self.hold_page:
@@ -147,7 +163,9 @@ class House:
         *,
         hook_keys: str = f"{HOOK_KEY},{NEXT_HOOK_KEY}",
         runbook: Path = ROOT / "runbooks" / "bitb-chatbot.md",
+        bindings: str = "",
     ) -> None:
+        self.bindings = bindings
         self.runbook = runbook
         self.hook_keys = hook_keys
         self.database_url = database_url
@@ -197,7 +215,7 @@ class House:
             text = file.read_text()
             text = re.sub(r"http://127\.0\.0\.1:88(01|12)", self.world_url, text)
             text = text.replace('file = "/var/log/bitb-chatbot/error.log"', f'file = "{self.error_log}"')
-            (policies / file.name).write_text(text)
+            (policies / file.name).write_text(text + self.bindings if file.name == "bindings.toml" else text)
         return {
             "RESPONDER_DATABASE_URL": self.database_url,
             "RESPONDER_SECRET_KEY": SECRET,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import AsyncGenerator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -88,3 +91,86 @@ async def test_a_wrong_address_is_told_as_a_page(house: House, browser: Browser)
     assert answer.status == 404
     await page.get_by_role("link", name="All incidents").click()
     await expect(page.get_by_role("heading", name="Incidents")).to_be_visible()
+
+
+ASKING = """# Runbook
+
+## High Error Rate
+
+**Alert:** `HighErrorRate`
+**Severity:** P0
+
+### Remediation
+
+**Immediate:** block the address.
+
+```http
+### Preview
+GET {{chatbot}}/api/admin/blocks/{{suspect_ip}}
+
+### Run
+POST {{chatbot}}/api/admin/blocks
+Content-Type: application/json
+
+{"ip": "{{suspect_ip}}"}
+
+### Verify
+# expect blocked = true
+GET {{chatbot}}/api/admin/blocks/{{suspect_ip}}
+```
+"""
+ASK = """
+[ask.suspect_ip]
+prompt = "The address to block"
+pattern = '[0-9]{1,3}(\\.[0-9]{1,3}){3}'
+"""
+
+
+@pytest.fixture
+async def asking(responder_database: str, tmp_path: Path) -> AsyncGenerator[House]:
+    """The house, whose remedy asks for an address."""
+    runbook = tmp_path / "asking.md"
+    runbook.write_text(ASKING)
+    async with House(responder_database, tmp_path, runbook=runbook, bindings=ASK) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
+async def test_the_remedy_asks_and_a_wrong_answer_can_be_mended(
+    asking: House, browser: Browser, scripts: bool
+) -> None:
+    """Alice mistypes the address, is told beside the field, mends what she typed, sees it in the preview, and does it."""
+    page = await phone(browser, scripts=scripts)
+    await acknowledged(asking, page)
+    field = page.get_by_label("The address to block")
+    await field.fill("203.0.113.9x")
+    await press(page, "Look what it would do")
+    await expect(field).to_have_value("203.0.113.9x")
+    await expect(field).to_have_accessible_description(re.compile("'203.0.113.9x'; it must match"))
+    assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    await field.fill(" 203.0.113.9 ")
+    await press(page, "Look what it would do")
+    await asking.work()
+    await page.reload()
+    await expect(page.get_by_text("suspect_ip = 203.0.113.9")).to_be_visible()
+    await expect(field).to_have_value("203.0.113.9")
+    await press(page, "Do it")
+    await asking.work()
+    assert asking.world.blocks == {"203.0.113.9": {"ip": "203.0.113.9"}}
+
+
+async def test_what_is_being_typed_survives_the_news(asking: House, browser: Browser) -> None:
+    """An entry arrives while Alice types: the page shows it, the field keeps her words and the cursor, an error stays."""
+    page = await phone(browser)
+    await acknowledged(asking, page)
+    field = page.get_by_label("The address to block")
+    await field.press_sequentially("203.0")
+    await asking.as_person("bob", "POST", "/api/incidents/INC-1/note", text="I look at the firewall")
+    await expect(page.get_by_text("I look at the firewall")).to_be_visible()
+    await expect(field).to_be_focused()
+    await field.press_sequentially(".113")
+    await expect(field).to_have_value("203.0.113")
+    await press(page, "Look what it would do")
+    await asking.as_person("bob", "POST", "/api/incidents/INC-1/note", text="It is not the firewall")
+    await expect(page.get_by_text("It is not the firewall")).to_be_visible()
+    await expect(field).to_have_accessible_description(re.compile("it must match"))

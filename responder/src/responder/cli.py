@@ -136,13 +136,14 @@ def _work(_: argparse.Namespace) -> int:
 def _explain(arguments: argparse.Namespace) -> int:
     policies = load_policies(arguments.policies, {}) if arguments.policies else None
     bound = policies.bindings.declared() if policies else frozenset[str]()
+    asked = policies.bindings.asked() if policies else frozenset[str]()
     runbooks, unreadable = read_each(arguments.runbook, Lexicon.of(policies.headings) if policies else None)
     for error in unreadable:
         print(f"responder: {error}", file=sys.stderr)
     if arguments.format == "json":
-        print(json.dumps(explain_json(runbooks, bound=bound), indent=2, ensure_ascii=False))
+        print(json.dumps(explain_json(runbooks, bound=bound, asked=asked), indent=2, ensure_ascii=False))
     else:
-        print(explain_text(runbooks, bound=bound), end="")
+        print(explain_text(runbooks, bound=bound, asked=asked), end="")
     return 0 if runbooks else 2
 
 
@@ -154,6 +155,7 @@ def _check(arguments: argparse.Namespace) -> int:
         runbooks=runbooks,
         files=files,
         bound=policies.bindings.declared() if policies else frozenset(),
+        asked=policies.bindings.asked() if policies else frozenset(),
         people=frozenset({*policies.on_call.roles, *policies.on_call.people}) if policies else frozenset(),
     )
     more, notes = asyncio.run(_ask(subject, arguments.prometheus)) if arguments.prometheus else ((), ())

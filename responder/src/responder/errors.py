@@ -8,6 +8,7 @@
     ├── NotFound               no such incident, remediation, person
     ├── InvalidToken           a signed link or session is forged, expired or meant for something else
     ├── BadPayload             a request body that cannot be understood
+    │   └── BadAnswers         what a person answered to the asks of a remedy is not taken
     ├── NotConfigured          what was asked needs a setting that is not there
     ├── StoreUnavailable       PostgreSQL does not answer                                   (try again)
     └── SourceError            something outside did not give what was asked
@@ -18,6 +19,8 @@ The message of an error is a sentence for a person: what happened, the value, th
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 class ResponderError(Exception):
@@ -64,6 +67,14 @@ class InvalidToken(ResponderError):
 
 class BadPayload(ResponderError):
     """A request body that cannot be understood."""
+
+
+class BadAnswers(BadPayload):
+    """What a person answered to the asks of a remedy is not taken: what is wrong, by the name of the ask."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__(" ".join(problems.values()) + " Nothing was changed.")
+        self.problems = problems
 
 
 class NotConfigured(ResponderError):

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from responder.core.ask import Ask
 from responder.core.binding import Binding, Bindings
 from responder.core.effect import Role
 from responder.core.escalation import EscalationPolicy, EscalationStep
@@ -219,10 +220,39 @@ def _step(table: _Table, on_call: OnCall) -> EscalationStep:
 
 
 def _bindings(file: _Table, environ: Mapping[str, str]) -> Bindings:
-    file.only("bindings", "http", "logs", "hosts")
+    file.only("bindings", "ask", "http", "logs", "hosts")
     found = {name: _binding(name, table, environ) for name, table in file.named("bindings").items()}
     hosts = file.table("hosts")
-    return Bindings(by_name=found, hosts={host: hosts.text(host) for host in hosts.body})
+    asks = {name: _ask(name, table) for name, table in file.named("ask").items()}
+    if twice := sorted(asks.keys() & (found.keys() | hosts.body.keys())):
+        raise ConfigError(
+            f"{file.where} [ask] [{twice[0]}]: '{twice[0]}' has a value in the same file already."
+            " A name is bound once: take one of the two away."
+        )
+    return Bindings(by_name=found, hosts={host: hosts.text(host) for host in hosts.body}, asks=asks)
+
+
+# Longer ones do not fit beside a field on a phone.
+_PROMPT_LIMIT = 120
+
+
+def _ask(name: str, table: _Table) -> Ask:
+    """A question for a person. Without a pattern anything could be answered, so there must be one."""
+    table.only("prompt", "pattern")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,59}", name):
+        raise ConfigError(
+            f"{table.where}: the name must be a word of at most 60 letters, digits and '_', as in {{{{attacker_ip}}}}."
+        )
+    prompt = table.text("prompt")
+    if not prompt.strip() or len(prompt) > _PROMPT_LIMIT or "\n" in prompt:
+        raise table.fault("prompt", f"a question of one line and at most {_PROMPT_LIMIT} characters")
+    try:
+        pattern = re.compile(table.text("pattern"))
+    except re.error as error:
+        raise table.fault("pattern", f"a regular expression of Python ({error})") from error
+    if pattern.fullmatch("") is not None:
+        raise table.fault("pattern", "a regular expression that the empty text does not match")
+    return Ask(name=name, prompt=prompt.strip(), pattern=pattern)
 
 
 def _binding(name: str, table: _Table, environ: Mapping[str, str]) -> Binding:

@@ -1,17 +1,19 @@
 """Bindings: the values of a runbook's placeholders. Put in at the last moment, never pasted into a command's text.
 
-Policies bind what the team knows beforehand; the labels of the incident's alert bind the rest. Whoever can send a request to
-the service can have a say in a label: such a value is quoted for the place where it is put in, and overrules no policy.
+Policies bind what the team knows beforehand, the labels of the incident's alert what it brings, and the person who approves a
+remedy answers what it asks. Whoever can send a request to the service can have a say in a label, and a person can paste
+anything: such a value is quoted for the place where it is put in, and overrules no policy.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
+from responder.core.ask import Ask
 from responder.errors import SourceRefused
 
 REDACTED = "[redacted]"
@@ -22,20 +24,27 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """`value` is None when the variable that should hold it is not set: then steps that need it do not run."""
+    """`value` is None when the variable that should hold it is not set: then steps that need it do not run.
+
+    `foreign` is a value that no policy gave, but an alert or a person.
+    """
 
     name: str
     value: str | None
     secret: bool
-    from_alert: bool = False
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bindings:
-    """`hosts` are the example hosts of a runbook (`your-domain.com`) and the base URL that each stands for."""
+    """`hosts` are the example hosts of a runbook (`your-domain.com`) and the base URL that each stands for.
+
+    `asks` are the names whose values a person gives, by name.
+    """
 
     by_name: Mapping[str, Binding]
     hosts: Mapping[str, str]
+    asks: Mapping[str, Ask] = field(default_factory=dict[str, Ask])
 
     def bound(self) -> frozenset[str]:
         """The names that have a value, and the example hosts that stand for a real one."""
@@ -45,21 +54,49 @@ class Bindings:
         """Every name that a policy binds, whether its variable is set here or not."""
         return frozenset(self.by_name) | frozenset(self.hosts)
 
+    def asked(self) -> frozenset[str]:
+        """The names whose values a person gives."""
+        return frozenset(self.asks)
+
     def for_alert(self, labels: Mapping[str, str]) -> Bindings:
-        """With the labels of an alert, as `{{name}}` and `{{ $labels.name }}`. What a policy names stays the policy's."""
+        """With the labels of an alert, as `{{name}}` and `{{ $labels.name }}`. What a policy names stays the policy's, also
+        where it names an ask: no alert answers for the person.
+        """
         found = {
-            name: Binding(name=name, value=value, secret=False, from_alert=True)
+            name: Binding(name=name, value=value, secret=False, foreign=True)
             for label, value in labels.items()
             for name in (label, f"labels.{label}")
+            if name not in self.asks
         }
         return replace(self, by_name={**found, **self.by_name})
+
+    def asked_in(self, texts: Sequence[str]) -> tuple[Ask, ...]:
+        """What a person must be asked before `texts` can be sent, in the order of the policies."""
+        names = {name for text in texts for name in _BRACES.findall(text)}
+        return tuple(ask for name, ask in self.asks.items() if name in names)
+
+    def with_answers(self, answers: Mapping[str, str]) -> Bindings:
+        """With what a person answered. An answer that nobody asks for is left out."""
+        found = {
+            name: Binding(name=name, value=value, secret=False, foreign=True)
+            for name, value in answers.items()
+            if name in self.asks
+        }
+        return replace(self, by_name={**self.by_name, **found})
+
+    def hidden(self) -> Bindings:
+        """The same for people's eyes: in place of each secret stands that it is one."""
+        shown = {
+            n: replace(b, value=b.value and REDACTED) if b.secret else b for n, b in self.by_name.items()
+        }
+        return replace(self, by_name=shown)
 
     def url(self, text: str) -> str:
         """An address with its values. Raises SourceRefused for a name that has none, as do the others."""
         return self._fill(text, lambda value: quote(value, safe=""))
 
     def json(self, text: str) -> str:
-        """A body with its values: what an alert brought stays inside of the JSON text where it is put."""
+        """A body with its values: what an alert or a person brought stays inside of the JSON text where it is put."""
         return self._fill(text, lambda value: json.dumps(value)[1:-1])
 
     def header(self, text: str) -> str:
@@ -73,7 +110,7 @@ class Bindings:
     def _fill(self, text: str, quoted: Callable[[str], str]) -> str:
         def put_in(found: re.Match[str]) -> str:
             value = self._value(found[1])
-            return quoted(value) if self.by_name[found[1]].from_alert else value
+            return quoted(value) if self.by_name[found[1]].foreign else value
 
         return _BRACES.sub(put_in, text)
 
@@ -84,8 +121,12 @@ class Bindings:
             return text, {}
         return _BRACES.sub(r"%(\1)s", text.replace("%", "%%")), values
 
+    def statement(self, text: str) -> str:
+        """SQL for people: each value as the literal that its parameter stands for. Raises SourceRefused."""
+        return _BRACES.sub(lambda found: "'" + self._value(found[1]).replace("'", "''") + "'", text)
+
     def show(self, text: str) -> str:
-        """As `fill`, for people: secrets stay hidden, what is unbound stays as written."""
+        """A text of the runbook with its values, for people: secrets stay hidden, what is unbound stays as written."""
 
         def shown(found: re.Match[str]) -> str:
             binding = self.by_name.get(found[1])

@@ -77,11 +77,13 @@ def decide(
     runnable: bool,
     guessed: bool,
     unbound: Sequence[str],
+    asked: Sequence[str] = (),
 ) -> Decision:
     """The rule of trust. A step runs by itself only if its section is diagnosis AND every statement is provably a read
     AND it is bounded AND every placeholder is bound; a remedy waits for a person; all else is shown with the reason.
 
-    `runnable` is False for code and prose, `guessed` True where the fence names no language.
+    `runnable` is False for code and prose, `guessed` True where the fence names no language. `asked` are the names whose
+    values a person gives with the approval: a step that runs by itself has nobody to ask.
     """
     if role not in {Role.DIAGNOSIS, Role.REMEDIATION}:
         where = "outside of a known section nothing is run" if role is Role.UNKNOWN else ""
@@ -101,12 +103,18 @@ def decide(
         return Decision(
             runs=Runs.NEVER, reason=f"no value for {names}: bind it in policies/bindings.toml{label}{kept}"
         )
+    if asked and role is Role.DIAGNOSIS:
+        return Decision(
+            runs=Runs.NEVER,
+            reason=f"{', '.join(asked)} is asked of the person who approves a remedy; nobody is asked before a step runs",
+        )
     waiting = next((statement for statement in statements if statement.trait is Trait.INTERACTIVE), None)
     if waiting is not None and waiting.rewrite is None:
         return Decision(runs=Runs.NEVER, reason=f"for people to do: {waiting.reason}")
     if role is Role.REMEDIATION:
         guess = "; the fence names no language: what it is in is a guess" if guessed else ""
-        return Decision(runs=Runs.APPROVAL, reason=f"a remedy waits for a person{guess}")
+        asks = f", who is asked for {', '.join(asked)}" if asked else ""
+        return Decision(runs=Runs.APPROVAL, reason=f"a remedy waits for a person{asks}{guess}")
     for statement in statements:
         if statement.effect is not Effect.READ:
             return Decision(

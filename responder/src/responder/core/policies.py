@@ -59,6 +59,10 @@ class Policies:
         """With the labels of an incident's alert as values of placeholders."""
         return replace(self, bindings=self.bindings.for_alert(labels))
 
+    def with_answers(self, answers: Mapping[str, str]) -> Policies:
+        """With what a person answered to the asks of a remedy."""
+        return replace(self, bindings=self.bindings.with_answers(answers))
+
     def escalation_for(self, severity: Severity) -> EscalationPolicy:
         """The first policy that covers `severity`. Raises NotFound; loading refuses policies that leave one out."""
         for policy in self.escalation:

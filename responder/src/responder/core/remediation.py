@@ -111,7 +111,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remediation:
-    """`digest` binds an approval to the text, the bound values and the preview that the person saw."""
+    """`inputs` are the person's answers to what the remedy asks, by name.
+
+    `digest` binds an approval to the text, the bound values, the answers and the preview that the person saw.
+    """
 
     id: RemediationId
     incident_id: IncidentId
@@ -124,6 +127,7 @@ class Remediation:
     runnable: bool
     reason: str
     requests: tuple[Request, ...]
+    inputs: Mapping[str, str]
     preview: Mapping[str, Any] | None
     digest: str | None
     approved_by: str | None
@@ -177,9 +181,16 @@ def by_phase(requests: Sequence[Request], phase: Phase) -> tuple[Request, ...]:
     return tuple(request for request in requests if request.phase is phase)
 
 
-def approval_digest(*, text: str, runs: Sequence[str], preview: Mapping[str, Any]) -> str:
-    """SHA-256, hex, of what is approved: the action's text, the requests it becomes, and what it would change."""
-    body = json.dumps([text, list(runs), preview], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+def texts_of(requests: Sequence[Request]) -> list[str]:
+    """Every text in which a value can be put."""
+    return [text for r in requests for text in (r.url, *r.headers.values(), r.body or "")]
+
+
+def approval_digest(*, text: str, runs: Sequence[str], inputs: Mapping[str, str], now: Any) -> str:
+    """SHA-256, hex, of what is approved: the action's text, the requests it becomes, the person's answers, what is there now."""
+    body = json.dumps(
+        [text, list(runs), dict(inputs), now], sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
     return hashlib.sha256(body.encode()).hexdigest()
 
 

@@ -72,6 +72,11 @@ class Placeholder:
     name: str
     raw: str
 
+    @property
+    def can_be_asked(self) -> bool:
+        """An answer is put in where `{{name}}` stands, and in no other form."""
+        return self.raw.startswith("{{") and "." not in self.raw
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRead:
@@ -98,14 +103,16 @@ class Action:
     log_read: LogRead | None = None
     guessed: bool = False
 
-    def decision(self, role: Role, *, bound: frozenset[str]) -> Decision:
-        """What becomes of the action in a section of `role`, given the names that have a value."""
+    def decision(self, role: Role, *, bound: frozenset[str], asked: frozenset[str] = frozenset()) -> Decision:
+        """What becomes of the action in a section of `role`, given the names that have a value or are asked of a person."""
+        ask = [p for p in self.placeholders if p.name in asked and p.can_be_asked]
         return decide(
             role,
             self.statements,
             runnable=self.kind in RUNNABLE,
             guessed=self.guessed,
-            unbound=[p.raw for p in self.placeholders if p.name not in bound],
+            unbound=[p.raw for p in self.placeholders if p.name not in bound and p not in ask],
+            asked=[p.name for p in ask],
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -18,18 +18,26 @@ _COLUMN = 20
 _FOR_PEOPLE = "for people to do: nothing in it can be run"
 
 
-def explain_text(runbooks: Sequence[Runbook], *, bound: frozenset[str]) -> str:
+_Decide = Callable[[Role, Action], Decision]
+
+
+def _decider(bound: frozenset[str], asked: frozenset[str]) -> _Decide:
+    return lambda role, action: action.decision(role, bound=bound, asked=asked)
+
+
+def explain_text(
+    runbooks: Sequence[Runbook], *, bound: frozenset[str], asked: frozenset[str] = frozenset()
+) -> str:
     """Each alert as it will be run, with the reason for everything, in lines of at most 100 columns."""
-    return "\n".join(line for runbook in runbooks for line in _runbook_lines(runbook, bound)) + "\n"
+    decide = _decider(bound, asked)
+    return "\n".join(line for runbook in runbooks for line in _runbook_lines(runbook, decide)) + "\n"
 
 
-def _runbook_lines(runbook: Runbook, bound: frozenset[str]) -> Iterator[str]:
+def _runbook_lines(runbook: Runbook, decide: _Decide) -> Iterator[str]:
     yield _cut(f"{runbook.path}: {runbook.title}")
     yield f"  {_plural(len(runbook.alerts), 'alert')}, {runbook.understood:.1%} of the lines understood"
     runs = Counter(
-        action.decision(role, bound=bound).runs
-        for entry in runbook.alerts
-        for role, action in actions_of(entry)
+        decide(role, action).runs for entry in runbook.alerts for role, action in actions_of(entry)
     )
     if runs:
         yield "  " + ", ".join(f"{runs[kind]} {_many(kind, runs[kind])}" for kind in Runs if runs[kind])
@@ -46,7 +54,7 @@ def _runbook_lines(runbook: Runbook, bound: frozenset[str]) -> Iterator[str]:
         yield _cut(f"    {lines:<16} {unknown.text.splitlines()[0].strip()}")
     for alert in runbook.alerts:
         yield ""
-        yield from _alert_lines(alert, bound)
+        yield from _alert_lines(alert, decide)
     yield ""
 
 
@@ -65,7 +73,7 @@ def _plural(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
-def _alert_lines(alert: AlertEntry, bound: frozenset[str]) -> Iterator[str]:
+def _alert_lines(alert: AlertEntry, decide: _Decide) -> Iterator[str]:
     names = ", ".join(alert.names) or "no alert named"
     facts = [alert.severity or "no severity", alert.threshold.raw if alert.threshold else "no threshold"]
     yield from _wrapped(f"{names}: {alert.title} (line {alert.line})", indent="  ")
@@ -74,19 +82,19 @@ def _alert_lines(alert: AlertEntry, bound: frozenset[str]) -> Iterator[str]:
         yield "  diagnosis"
     for step in alert.steps:
         yield from _wrapped(f"{step.number}. {step.title} (line {step.line})", first="    ", indent="      ")
-        yield from _action_lines([(Role.DIAGNOSIS, action) for action in step.actions], bound)
+        yield from _action_lines([(Role.DIAGNOSIS, action) for action in step.actions], decide)
     if alert.remediation:
         yield "  remedies"
     for group in alert.remediation:
         limit = f", within {_span(group.limit)}" if group.limit else ""
         yield from _wrapped(f"{group.label} (line {group.line}{limit})", first="    ", indent="      ")
-        yield from _action_lines([(Role.REMEDIATION, action) for action in group.actions], bound)
+        yield from _action_lines([(Role.REMEDIATION, action) for action in group.actions], decide)
     aside = [
         (role, action) for role, action in actions_of(alert) if role not in {Role.DIAGNOSIS, Role.REMEDIATION}
     ]
     if aside:
         yield "  elsewhere in it"
-        yield from _action_lines(aside, bound)
+        yield from _action_lines(aside, decide)
     if alert.escalation:
         yield "  escalation"
     for rule in alert.escalation:
@@ -102,11 +110,11 @@ def actions_of(alert: AlertEntry) -> Iterator[tuple[Role, Action]]:
     yield from sorted(rest, key=lambda pair: pair[1].line)
 
 
-def _action_lines(actions: Sequence[tuple[Role, Action]], bound: frozenset[str]) -> Iterator[str]:
+def _action_lines(actions: Sequence[tuple[Role, Action]], decide: _Decide) -> Iterator[str]:
     if not actions:
         yield f"      {_FOR_PEOPLE}"
     for role, action in actions:
-        decision = action.decision(role, bound=bound)
+        decision = decide(role, action)
         texts = [" ".join(statement.text.split()) for statement in action.statements] or _first_row(
             action.text
         )
@@ -161,17 +169,20 @@ def _wrapped(text: str, *, first: str = "", indent: str) -> list[str]:
     )
 
 
-def explain_json(runbooks: Sequence[Runbook], *, bound: frozenset[str]) -> dict[str, Any]:
+def explain_json(
+    runbooks: Sequence[Runbook], *, bound: frozenset[str], asked: frozenset[str] = frozenset()
+) -> dict[str, Any]:
     """The model as JSON."""
-    return {"runbooks": [_runbook_json(runbook, bound) for runbook in runbooks]}
+    decide = _decider(bound, asked)
+    return {"runbooks": [_runbook_json(runbook, decide) for runbook in runbooks]}
 
 
-def _runbook_json(runbook: Runbook, bound: frozenset[str]) -> dict[str, Any]:
+def _runbook_json(runbook: Runbook, decide: _Decide) -> dict[str, Any]:
     return {
         "path": runbook.path,
         "title": runbook.title,
         "understood": runbook.understood,
-        "alerts": [_alert_json(alert, bound) for alert in runbook.alerts],
+        "alerts": [_alert_json(alert, decide) for alert in runbook.alerts],
         "process": [
             {
                 "number": stage.number,
@@ -190,7 +201,7 @@ def _runbook_json(runbook: Runbook, bound: frozenset[str]) -> dict[str, Any]:
     }
 
 
-def _alert_json(alert: AlertEntry, bound: frozenset[str]) -> dict[str, Any]:
+def _alert_json(alert: AlertEntry, decide: _Decide) -> dict[str, Any]:
     return {
         "names": list(alert.names),
         "title": alert.title,
@@ -202,7 +213,7 @@ def _alert_json(alert: AlertEntry, bound: frozenset[str]) -> dict[str, Any]:
                 "number": step.number,
                 "title": step.title,
                 "line": step.line,
-                "actions": [_action_json(action, Role.DIAGNOSIS, bound) for action in step.actions],
+                "actions": [_action_json(action, Role.DIAGNOSIS, decide) for action in step.actions],
             }
             for step in alert.steps
         ],
@@ -212,12 +223,12 @@ def _alert_json(alert: AlertEntry, bound: frozenset[str]) -> dict[str, Any]:
                 "axis": group.axis,
                 "limit_seconds": _seconds(group.limit),
                 "line": group.line,
-                "actions": [_action_json(action, Role.REMEDIATION, bound) for action in group.actions],
+                "actions": [_action_json(action, Role.REMEDIATION, decide) for action in group.actions],
             }
             for group in alert.remediation
         ],
         "elsewhere": [
-            {"section": role, **_action_json(action, role, bound)}
+            {"section": role, **_action_json(action, role, decide)}
             for role, action in actions_of(alert)
             if role not in {Role.DIAGNOSIS, Role.REMEDIATION}
         ],
@@ -240,8 +251,8 @@ def _threshold_json(threshold: Condition) -> dict[str, Any]:
     }
 
 
-def _action_json(action: Action, role: Role, bound: frozenset[str]) -> dict[str, Any]:
-    decision = action.decision(role, bound=bound)
+def _action_json(action: Action, role: Role, decide: _Decide) -> dict[str, Any]:
+    decision = decide(role, action)
     return {
         "key": action.key,
         "kind": action.kind,

@@ -33,7 +33,9 @@ def plan_steps(entry: AlertEntry, policies: Policies) -> tuple[PlannedStep, ...]
 def _planned(
     step: Step, action: Action, threshold: Condition | None, policies: Policies
 ) -> Iterator[PlannedStep]:
-    decision = action.decision(Role.DIAGNOSIS, bound=policies.bindings.bound())
+    decision = action.decision(
+        Role.DIAGNOSIS, bound=policies.bindings.bound(), asked=policies.bindings.asked()
+    )
     probes: list[_Probe] = []
     if decision.runs is Runs.AUTO:
         probes = list(_probes(action, threshold, policies))
@@ -146,7 +148,9 @@ def plan_remediation(entry: AlertEntry, policies: Policies) -> tuple[PlannedReme
 
 def _remedies(group: RemediationGroup, policies: Policies) -> Iterator[PlannedRemediation]:
     for action in group.actions:
-        decision = action.decision(Role.REMEDIATION, bound=policies.bindings.bound())
+        decision = action.decision(
+            Role.REMEDIATION, bound=policies.bindings.bound(), asked=policies.bindings.asked()
+        )
         runnable, reason = decision.runs is Runs.APPROVAL, decision.reason
         if runnable and not any(request.phase is Phase.RUN for request in action.requests):
             runnable, reason = (

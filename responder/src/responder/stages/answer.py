@@ -6,14 +6,16 @@ Every one is a transaction that moves a state by its table and writes who did it
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 
+from responder.core.ask import Ask, problems
 from responder.core.incident import UNANSWERED, Event, Incident, IncidentId, Severity, events_possible
 from responder.core.process import met_by
 from responder.core.remediation import Event as RemediationEvent
-from responder.core.remediation import Remediation
+from responder.core.remediation import Remediation, texts_of
 from responder.core.status_page import UpdateState
 from responder.core.timeline import EntryKind
-from responder.errors import BadPayload, Conflict
+from responder.errors import BadAnswers, BadPayload, Conflict
 from responder.stages import communicate, resolve
 from responder.stages.ports import Outside
 from responder.store import alerts, deadlines, escalations, incidents, recoveries, remediations, timeline
@@ -106,21 +108,36 @@ async def note(outside: Outside, incident_id: IncidentId, *, person: str, text: 
         )
 
 
+def asks_of(outside: Outside, item: Remediation) -> tuple[Ask, ...]:
+    """What the person must be asked before the remedy can be looked at."""
+    return outside.policies.bindings.asked_in(texts_of(item.requests))
+
+
 async def ask_preview(
-    outside: Outside, incident_id: IncidentId, remediation_id: int, *, person: str
+    outside: Outside,
+    incident_id: IncidentId,
+    remediation_id: int,
+    *,
+    person: str,
+    inputs: Mapping[str, str],
 ) -> Remediation:
-    """Has the worker look at what the remedy would change. Raises Conflict for one that only a person can do."""
+    """Has the worker look at what the remedy would change. `inputs` answers all that it asks, by name, and nothing else.
+
+    Raises Conflict for one that only a person can do, BadAnswers for inputs that are not taken.
+    """
     async with outside.database.transaction() as conn:
         await incidents.get(conn, incident_id, lock=True)
         item = await remediations.get(conn, remediation_id, incident_id=incident_id)
         if not item.runnable:
             raise Conflict(f"This remedy cannot be run from here: {item.reason}")
+        if wrong := problems(asks_of(outside, item), inputs):
+            raise BadAnswers(wrong)
         return await remediations.change(
             conn,
             item,
             RemediationEvent.ASK_PREVIEW,
             now=outside.clock.now(),
-            note=Note(result={"asked_by": person}),
+            note=Note(result={"asked_by": person}, inputs=inputs),
         )
 
 
@@ -139,14 +156,18 @@ async def approve(
             raise Conflict(
                 "What you approve is not what was previewed last. Look at the new preview, then decide."
             )
+        if problems(asks_of(outside, item), item.inputs):
+            raise Conflict(
+                "The preview was made without all that the remedy asks, or with more. Look again, and answer it."
+            )
         if item.expires_at is not None and item.expires_at <= now:
             raise Conflict("The preview is too old to decide on. Ask for a new one.")
         item = await remediations.change(
             conn, item, RemediationEvent.APPROVE, now=now, note=Note(approved_by=person)
         )
         await _tell(
-            conn, outside, incident_id, EntryKind.REMEDIATION_APPROVED, person, f"approves: {item.label}",
-            data={"remediation": item.id, "digest": digest},
+            conn, outside, incident_id, EntryKind.REMEDIATION_APPROVED, person,
+            f"approves: {item.label}{_with(item.inputs)}", data={"remediation": item.id, "digest": digest},
         )  # fmt: skip
         if Event.ASSESS in events_possible(incident):
             # Deciding on a remedy is an assessment: the severity stands as declared.
@@ -161,6 +182,10 @@ async def approve(
             )
             await communicate.announce(conn, outside, moved, UpdateState.IDENTIFIED)
         return item
+
+
+def _with(inputs: Mapping[str, str]) -> str:
+    return f", with {', '.join(f'{name} = {value}' for name, value in inputs.items())}" if inputs else ""
 
 
 async def undo(outside: Outside, incident_id: IncidentId, remediation_id: int, *, person: str) -> Remediation:

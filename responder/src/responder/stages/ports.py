@@ -89,3 +89,7 @@ class Outside:
     def for_incident(self, incident: Incident) -> Outside:
         """With the labels of the incident's alert as values of the runbook's placeholders."""
         return replace(self, policies=self.policies.for_alert(incident.alert_labels))
+
+    def with_answers(self, answers: Mapping[str, str]) -> Outside:
+        """With what a person answered to the asks of a remedy."""
+        return replace(self, policies=self.policies.with_answers(answers))

@@ -46,7 +46,7 @@ async def run(outside: Outside, claim: Claim) -> None:
     """Does what one remediation's state asks for."""
     async with outside.database.transaction() as conn:
         item = await remediations.get(conn, claim.id)
-        outside = outside.for_incident(await incidents.get(conn, item.incident_id))
+        outside = outside.for_incident(await incidents.get(conn, item.incident_id)).with_answers(item.inputs)
     match item.state:
         case State.PREVIEWING:
             await _preview(outside, claim, item)
@@ -64,23 +64,21 @@ async def run(outside: Outside, claim: Claim) -> None:
 
 
 async def _preview(outside: Outside, claim: Claim, item: Remediation) -> None:
-    now = outside.clock.now()
-    bindings = outside.policies.bindings
-    runs = [
-        f"{r.method} {bindings.show(r.url)} {bindings.show(r.body or '')}".strip()
-        for r in by_phase(item.requests, Phase.RUN)
-    ]
+    if told := _secrets_in(outside, item):
+        text = f"{item.label}: the answer to {told} holds a secret, and was not kept. Answer without it."
+        await _end(outside, claim, item, Event.FAIL, text=text, note=Note(inputs={}))
+        return
     try:
+        runs = _would_run(outside, item)
         answers = [await _call(outside, request, item) for request in by_phase(item.requests, Phase.PREVIEW)]
     except SourceError as error:
         await _end(outside, claim, item, Event.FAIL, text=f"preview of '{item.label}' failed: {error}")
         return
     now_there = [_kept(outside, answer) for answer in answers]
-    preview = {"would_run": runs, "now": now_there}
     note = Note(
-        preview=preview,
-        digest=approval_digest(text=item.text, runs=runs, preview=preview),
-        expires_at=now + outside.policies.remediation.approval_lasts,
+        preview={"would_run": runs, "now": now_there},
+        digest=approval_digest(text=item.text, runs=runs, inputs=item.inputs, now=now_there),
+        expires_at=outside.clock.now() + outside.policies.remediation.approval_lasts,
     )
     await _end(
         outside,
@@ -90,6 +88,33 @@ async def _preview(outside: Outside, claim: Claim, item: Remediation) -> None:
         note=note,
         text=f"{item.label}: would {'; '.join(runs)}; now {_now(item, answers)}",
     )
+
+
+def _secrets_in(outside: Outside, item: Remediation) -> str:
+    """The names of the answers that hold a secret's value: what a person types is shown and told, which no secret may be."""
+    redact = outside.policies.bindings.redact
+    return ", ".join(name for name, answer in item.inputs.items() if redact(answer) != answer)
+
+
+def _would_run(outside: Outside, item: Remediation) -> list[str]:
+    """The requests as they will be sent, with secrets hidden. Raises SourceRefused for a name that has no value."""
+    seen = outside.policies.bindings.hidden()
+    return [
+        f"{SQL} {seen.statement(r.body or '')}"
+        if r.method == SQL
+        else f"{r.method} {seen.url(r.url)} {seen.json(r.body or '')}".strip()
+        for r in by_phase(item.requests, Phase.RUN)
+    ]
+
+
+def _is_as_approved(outside: Outside, item: Remediation) -> bool:
+    """Whether what would run now, with the policies and answers as they are now, is what the person saw."""
+    try:
+        runs = _would_run(outside, item)
+    except SourceError:
+        return False
+    now_there = item.preview["now"] if item.preview else None
+    return item.digest == approval_digest(text=item.text, runs=runs, inputs=item.inputs, now=now_there)
 
 
 def _now(item: Remediation, answers: Sequence[Answer]) -> str:
@@ -105,6 +130,10 @@ async def _start(outside: Outside, claim: Claim, item: Remediation) -> None:
         await _end(
             outside, claim, item, Event.EXPIRE, text=f"{item.label}: the approval ran out before it could run"
         )
+        return
+    if not _is_as_approved(outside, item):
+        text = f"{item.label}: what would run now is not what was approved; nothing was changed. Look again, then decide"
+        await _end(outside, claim, item, Event.EXPIRE, text=text)
         return
     async with outside.database.transaction() as conn:
         await incidents.get(conn, item.incident_id, lock=True)

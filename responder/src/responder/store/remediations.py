@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
@@ -36,6 +36,7 @@ _WORK = frozenset({State.PREVIEWING, State.APPROVED, State.VERIFYING, State.UNDO
 class Note:
     """What a change of state writes beside the state: column → value."""
 
+    inputs: Mapping[str, str] | None = None
     preview: dict[str, Any] | None = None
     digest: str | None = None
     approved_by: str | None = None
@@ -119,6 +120,7 @@ async def change(
 
 def _columns(note: Note) -> dict[LiteralString, Any]:
     given: dict[LiteralString, Any] = {
+        "inputs": Jsonb(dict(note.inputs)) if note.inputs is not None else None,
         "preview": Jsonb(note.preview) if note.preview is not None else None,
         "digest": note.digest,
         "approved_by": note.approved_by,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from responder.core.incident import IncidentId, Severity, parse_incident_name
 from responder.stages import answer
@@ -25,6 +25,17 @@ LIST_LIMIT = 200
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class Answers(_Body):
+    """What a person answers to the asks of a remedy, by name: all of them, and nothing else."""
+
+    inputs: dict[str, str] = Field(
+        default_factory=dict[str, str],
+        description="Each `asks[].name` of the remedy with its value, which the whole of `asks[].pattern` must match.",
+        max_length=50,
+        examples=[{"attacker_ip": "203.0.113.9"}],
+    )
 
 
 class Approval(_Body):
@@ -123,10 +134,14 @@ async def note(name: str, body: Words, person: Asking, parts: Parts) -> None:
 
 
 @router.post("/{name}/remediations/{remediation_id}/preview", status_code=202)
-async def preview(name: str, remediation_id: int, person: Asking, parts: Parts) -> dict[str, str]:
-    """Asks for a preview; it appears in the timeline."""
+async def preview(
+    name: str, remediation_id: int, person: Asking, parts: Parts, body: Answers | None = None
+) -> dict[str, str]:
+    """Asks for a preview, with the answers to what the remedy asks; it appears in the timeline."""
     incident = await incident_for(parts.outside, parse_incident_name(name), person)
-    item = await answer.ask_preview(parts.outside, incident.id, remediation_id, person=person.name)
+    item = await answer.ask_preview(
+        parts.outside, incident.id, remediation_id, person=person.name, inputs=body.inputs if body else {}
+    )
     return {"state": item.state}
 
 

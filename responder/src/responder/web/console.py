@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
+from responder.core.ask import ANSWER_LIMIT
 from responder.core.incident import OPEN, Severity, events_possible, parse_incident_name
 from responder.core.schedule import Person
+from responder.errors import BadAnswers
 from responder.stages import answer
 from responder.store import incidents, postmortems
 from responder.web.pages import page, part, since
@@ -43,7 +47,16 @@ async def live(name: str, person: Asking, parts: Parts) -> HTMLResponse:
     return HTMLResponse(part("incident_live.html", **await _values(name, person, parts)))
 
 
-async def _values(name: str, person: Person, parts: Web) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Answers of a person that were not taken: as they were typed, and what is wrong, by name."""
+
+    remediation: int
+    typed: Mapping[str, str]
+    problems: Mapping[str, str]
+
+
+async def _values(name: str, person: Person, parts: Web, *, refused: Refused | None = None) -> dict[str, Any]:
     shown = await view(parts.outside, parse_incident_name(name), person)
     entry = entry_of(shown.incident, shown.runbook)
     return {
@@ -58,6 +71,8 @@ async def _values(name: str, person: Person, parts: Web) -> dict[str, Any]:
         "since": since,
         "show": parts.outside.for_incident(shown.incident).policies.bindings.show,
         "severities": list(Severity),
+        "answer_limit": ANSWER_LIMIT,
+        "refused": refused,
     }
 
 
@@ -93,6 +108,7 @@ async def act(
 
 @router.post("/incidents/{name}/remediations/{remediation_id}/{verb}")
 async def remedy(
+    request: Request,
     name: str,
     remediation_id: int,
     verb: str,
@@ -103,7 +119,15 @@ async def remedy(
     incident = await incident_for(parts.outside, parse_incident_name(name), person)
     match verb:
         case "preview":
-            await answer.ask_preview(parts.outside, incident.id, remediation_id, person=person.name)
+            typed = await _typed(request)
+            try:
+                await answer.ask_preview(
+                    parts.outside, incident.id, remediation_id, person=person.name, inputs=typed
+                )
+            except BadAnswers as error:
+                refused = Refused(remediation=remediation_id, typed=typed, problems=error.problems)
+                values = await _values(name, person, parts, refused=refused)
+                return page("incident.html", status=400, **values)
         case "approve":
             await answer.approve(
                 parts.outside, incident.id, remediation_id, person=person.name, digest=digest
@@ -113,6 +137,19 @@ async def remedy(
         case _:
             return PlainTextResponse("There is no such action.\n", status_code=404)
     return RedirectResponse(f"/incidents/{incident.name}#remedies", status_code=303)
+
+
+_FIELD = "input."
+
+
+async def _typed(request: Request) -> dict[str, str]:
+    """The answers of a form, without the spaces that a phone's keyboard leaves around a word."""
+    form = await request.form()
+    return {
+        field.removeprefix(_FIELD): value.strip()
+        for field, value in form.multi_items()
+        if field.startswith(_FIELD) and isinstance(value, str)
+    }
 
 
 @router.get("/postmortems/{name}")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from responder.core.ask import Ask
 from responder.core.evidence import Evidence
 from responder.core.finding import Finding
 from responder.core.incident import Incident, IncidentId
 from responder.core.page import Page
-from responder.core.remediation import Remediation
+from responder.core.remediation import Remediation, RemediationId
 from responder.core.schedule import Person
 from responder.core.status_page import StatusUpdate
 from responder.core.timeline import Entry
 from responder.errors import NotFound
+from responder.stages.answer import asks_of
 from responder.stages.ports import Outside
 from responder.store import (
     alerts,
@@ -42,6 +44,7 @@ class View:
     evidence: Sequence[Evidence]
     findings: Sequence[Finding]
     remediations: Sequence[Remediation]
+    asks: Mapping[RemediationId, tuple[Ask, ...]]
     pages: Sequence[Page]
     deadlines: Sequence[StoredDeadline]
     updates: Sequence[StatusUpdate]
@@ -68,13 +71,15 @@ async def view(outside: Outside, incident_id: IncidentId, person: Person) -> Vie
     async with outside.database.transaction() as conn:
         incident = await incidents.get(conn, incident_id)
         sha256 = incident.runbook_sha256
+        remedies = await remediations.of_incident(conn, incident_id)
         return View(
             incident=incident,
             runbook=await runbook_revisions.text_of(conn, sha256) if sha256 else None,
             alerts=await alerts.of_incident(conn, incident_id),
             evidence=await evidence.of_incident(conn, incident_id),
             findings=await diagnoses.findings(conn, incident_id),
-            remediations=await remediations.of_incident(conn, incident_id),
+            remediations=remedies,
+            asks={item.id: asks_of(outside, item) for item in remedies},
             pages=await pages.of_incident(conn, incident_id),
             deadlines=await deadlines.of_incident(conn, incident_id),
             updates=await status_updates.of_incident(conn, incident_id),
@@ -104,7 +109,7 @@ def view_json(shown: View) -> dict[str, Any]:
         "alerts": [{**asdict(a.alert), "received_at": a.received_at} for a in shown.alerts],
         "evidence": [asdict(item) for item in shown.evidence],
         "findings": [asdict(item) for item in shown.findings],
-        "remediations": [_remediation(item) for item in shown.remediations],
+        "remediations": [_remediation(item, shown.asks[item.id]) for item in shown.remediations],
         "pages": [_page(item) for item in shown.pages],
         "deadlines": [{**asdict(d), "limit": d.limit.total_seconds()} for d in shown.deadlines],
         "status_updates": [asdict(item) for item in shown.updates],
@@ -116,6 +121,10 @@ def _page(item: Page) -> dict[str, Any]:
     return {name: value for name, value in asdict(item).items() if name not in hidden}
 
 
-def _remediation(item: Remediation) -> dict[str, Any]:
+def _remediation(item: Remediation, asks: Sequence[Ask]) -> dict[str, Any]:
     hidden = {"requests"}
-    return {name: value for name, value in asdict(item).items() if name not in hidden}
+    shown = {name: value for name, value in asdict(item).items() if name not in hidden}
+    return {
+        **shown,
+        "asks": [{"name": a.name, "prompt": a.prompt, "pattern": a.pattern.pattern} for a in asks],
+    }

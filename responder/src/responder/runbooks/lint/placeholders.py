@@ -40,7 +40,9 @@ def _unbound(place: Place, subject: Subject, told: set[tuple[str, int, str]]) ->
     missing: list[str] = []
     for placeholder in place.action.placeholders:
         known = placeholder.name in subject.bound or squash(placeholder.name) in given
-        known = known or _is_of_a_template(place.action, placeholder)
+        known = (
+            known or _is_of_a_template(place.action, placeholder) or _is_asked(place, placeholder, subject)
+        )
         name = (place.runbook.path, place.entry.line, placeholder.name)
         if not known and name not in told and not _from_alert(placeholder.name, place, subject):
             told.add(name)
@@ -51,9 +53,26 @@ def _unbound(place: Place, subject: Subject, told: set[tuple[str, int, str]]) ->
             weight=Weight.WARNING,
             file=place.runbook.path,
             line=_line(place, missing[0]),
-            message=f"no value for {', '.join(missing)}, so this cannot run. Bind it in policies/bindings.toml.",
+            message=f"no value for {', '.join(missing)}, so this cannot run. Bind it in policies/bindings.toml."
+            + _asked_elsewhere(place, missing, subject),
             runbook_says=_row(place.action, missing[0]),
         )
+
+
+def _is_asked(place: Place, placeholder: Placeholder, subject: Subject) -> bool:
+    """A remedy waits for a person, who can be asked."""
+    return place.role is Role.REMEDIATION and placeholder.name in subject.asked and placeholder.can_be_asked
+
+
+def _asked_elsewhere(place: Place, missing: list[str], subject: Subject) -> str:
+    names = {p.name for p in place.action.placeholders if p.raw in missing} & subject.asked
+    if not names:
+        return ""
+    if place.role is Role.DIAGNOSIS:
+        return (
+            f" {', '.join(sorted(names))} is asked of a person, but a step that runs by itself asks nobody."
+        )
+    return f" {', '.join(sorted(names))} is asked of a person where it is written as {{{{name}}}}."
 
 
 _TEMPLATE = re.compile(r"--template|go-template|-o\s*template|--format|jsonpath")

@@ -26,11 +26,14 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """`bound` are the placeholders that have a value; `people` the roles and names that policies give an address."""
+    """`bound` are the placeholders that have a value, `asked` those that a person is asked for; `people` the roles and
+    names that policies give an address.
+    """
 
     runbooks: tuple[Runbook, ...]
     files: tuple[RuleFile, ...] = ()
     bound: frozenset[str] = frozenset()
+    asked: frozenset[str] = frozenset()
     people: frozenset[str] = field(default_factory=frozenset[str])
 
     @cached_property

@@ -12,11 +12,29 @@ async function refresh() {
   pending = false;
   const answer = await fetch(`/incidents/${name}/live`, { headers: { Accept: "text/html" } });
   if (!answer.ok) return;
+  const next = await answer.text();
   const open = new Set([...live.querySelectorAll("details[open]")].map(place));
-  const focused = live.contains(document.activeElement);
-  if (focused && document.activeElement.tagName === "SELECT") return;
-  live.innerHTML = await answer.text();
+  const focused = document.activeElement;
+  if (live.contains(focused) && focused.tagName === "SELECT") return;
+  const forms = [...live.querySelectorAll("form")].filter(inUse);
+  live.innerHTML = next;
+  for (const form of forms) {
+    const fresh = [...live.querySelectorAll("form")].find((other) => other.action === form.action);
+    if (fresh) fresh.replaceWith(form);
+    if (form.contains(focused)) focused.focus({ preventScroll: true });
+  }
   for (const details of live.querySelectorAll("details")) details.open = open.has(place(details)) || details.open;
+}
+
+// A form in which a person is typing, or is told what is wrong, stays as it is.
+function inUse(form) {
+  const fields = [...form.querySelectorAll("input:not([type=hidden]), textarea, select")];
+  return fields.some((field) => field === document.activeElement || field.hasAttribute("aria-invalid") || changed(field));
+}
+
+function changed(field) {
+  if (field.tagName !== "SELECT") return field.value !== field.defaultValue;
+  return [...field.options].some((option) => option.selected !== option.defaultSelected);
 }
 
 function place(details) {

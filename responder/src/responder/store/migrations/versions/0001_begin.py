@@ -180,6 +180,8 @@ CREATE TABLE remediations (
     runnable     boolean NOT NULL,
     reason       text NOT NULL,
     requests     jsonb NOT NULL,
+    -- What the person who asked for the preview answered, by name.
+    inputs       jsonb NOT NULL DEFAULT '{{}}' CHECK (jsonb_typeof(inputs) = 'object'),
     preview      jsonb,
     digest       text,
     approved_by  text,
