@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from unicodedata import normalize
 
 # What of a conversation is sent to a model again with each question.
 BUDGET_TOKENS = 1500
@@ -38,5 +39,8 @@ def within(turns: Sequence[Turn], *, budget: int = BUDGET_TOKENS) -> tuple[Turn,
 
 
 def searched_for(question: str, turns: Sequence[Turn]) -> str:
-    """What is looked up: a question that goes on with another ("and for shoes?") together with that other."""
-    return f"{turns[-1].question}\n{question}" if turns else question
+    """What is looked up: a question that goes on with another ("and for shoes?") together with that other.
+
+    In the usual width: documents do not write 'ｒefund'.
+    """
+    return normalize("NFKC", f"{turns[-1].question}\n{question}" if turns else question)

@@ -12,8 +12,9 @@ from chatbot.core.tenancy import TenantId
 Vector = tuple[float, ...]
 DIMENSIONS = 384
 
-# Below it, neither kind of search is evidence: what is nearest to anything at all is still nearest to something.
-LEAST_SIMILARITY = 0.25
+# What is nearest to anything at all is still nearest to something: from this cosine on it has to do with the question.
+# Measured in tests/test_answers_rest_on_evidence.py; docs/decisions/0024 has the table.
+NEAR = 0.25
 # Reciprocal rank fusion's usual constant (Cormack, Clarke and Büttcher, 2009).
 _RANK_OFFSET = 60
 
@@ -32,7 +33,8 @@ class Passage:
     """A stored passage. Carries its tenant so that whoever is handed one can check it.
 
     `similarity` is the cosine with the question, from -1 to 1; None where the question has no vector.
-    `shares_words` says whether the full-text search found it too.
+    `shares_words` says whether the full-text search found it too, `shares_telling` whether it holds one of the question's
+    words that are rare in the language.
     """
 
     tenant_id: TenantId
@@ -44,6 +46,7 @@ class Passage:
     page: int | None = None
     similarity: float | None = None
     shares_words: bool = True
+    shares_telling: bool = False
 
 
 def embedded_text(piece: Piece) -> str:
@@ -61,5 +64,7 @@ def fuse(*rankings: Sequence[UUID]) -> list[UUID]:
 
 
 def is_evidence(passage: Passage) -> bool:
-    """Whether the passage has to do with the question at all."""
-    return passage.shares_words or (passage.similarity is not None and passage.similarity >= LEAST_SIMILARITY)
+    """Whether the passage has to do with the question at all. Without a vector of the question, any shared word will do."""
+    if passage.similarity is None:
+        return passage.shares_words
+    return passage.similarity >= NEAR or passage.shares_telling

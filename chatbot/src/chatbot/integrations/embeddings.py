@@ -42,6 +42,9 @@ class LocalEmbedder:
     def tokens(self, text: str) -> Sequence[tuple[int, int]]:
         return minilm.load().tokens(text)
 
+    def telling(self, question: str) -> Sequence[str]:
+        return minilm.telling(question)
+
     async def embed(self, texts: Sequence[str]) -> list[Vector]:
         loop = asyncio.get_running_loop()
         asked = [(text, loop.create_future()) for text in texts]
@@ -99,6 +102,9 @@ class RemoteEmbedder:
 
     def tokens(self, text: str) -> Sequence[tuple[int, int]]:
         return minilm.load().tokens(text)
+
+    def telling(self, question: str) -> Sequence[str]:
+        return minilm.telling(question)
 
     async def embed(self, texts: Sequence[str]) -> list[Vector]:
         """Raises EmbeddingFailed, and ConfigError for a model of another dimension."""

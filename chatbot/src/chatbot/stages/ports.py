@@ -235,13 +235,17 @@ class Admitting(Protocol):
 
 
 class Embedder(Protocol):
-    """What turns texts into vectors. `tokens` tells how the texts are cut, also where another model embeds them."""
+    """What turns texts into vectors. `tokens` tells how the texts are cut, also where another model embeds them;
+    `telling` which words of a question are rare in the language, each without a quotation mark.
+    """
 
     name: str
 
     async def embed(self, texts: Sequence[str]) -> list[Vector]: ...
 
     def tokens(self, text: str) -> Sequence[tuple[int, int]]: ...
+
+    def telling(self, question: str) -> Sequence[str]: ...
 
 
 class Parser(Protocol):

@@ -26,7 +26,14 @@ async def retrieve(outside: Outside, caller: Caller, question: str, *, limit: in
     tenant_id = caller.tenant.tenant_id
     vector = await _vector(outside, question)
     with SEARCH_SECONDS.time():
-        passages = await search_passages(outside.database, tenant_id, question, vector, limit=limit)
+        passages = await search_passages(
+            outside.database,
+            tenant_id,
+            question,
+            vector,
+            telling=outside.embedder.telling(question),
+            limit=limit,
+        )
     await withhold_foreign(
         outside, caller, [passage.tenant_id for passage in passages], source=Source.RETRIEVAL
     )

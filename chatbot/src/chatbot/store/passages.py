@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from psycopg.rows import DictRow
+
 from chatbot.core.passages import Passage, Vector, fuse
 from chatbot.core.tenancy import TenantId
 from chatbot.store.corpora import CORPUS, Corpus, corpus_in
@@ -42,23 +44,46 @@ SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hns
 # The tenant is that of the transaction.
 WORDS = "SELECT id FROM passages_with_words(%(question)s, %(limit)s)"
 PASSAGES = """
-SELECT p.tenant_id, p.id, p.document_id, d.title, p.heading, p.text, p.page
+SELECT p.tenant_id, p.id, p.document_id, d.title, p.heading, p.text, p.page,
+       -(p.embedding <#> %(vector)s::halfvec) AS similarity,
+       p.words @@ websearch_to_tsquery('english', %(telling)s) AS shares_telling
   FROM passages p JOIN documents d ON d.tenant_id = p.tenant_id AND d.id = p.document_id
  WHERE p.tenant_id = %(tenant_id)s AND d.tenant_id = %(tenant_id)s AND p.id = ANY (%(ids)s::uuid[])
 """
 
 
 async def search_passages(
-    database: Database, tenant_id: TenantId, question: str, vector: Vector | None, *, limit: int
+    database: Database,
+    tenant_id: TenantId,
+    question: str,
+    vector: Vector | None,
+    *,
+    telling: Sequence[str] = (),
+    limit: int,
 ) -> list[Passage]:
-    """The passages that fit best, by both searches. Without a vector, by words alone. Raises StoreUnavailable."""
+    """The passages that fit best, by both searches. Without a vector, by words alone. Raises StoreUnavailable.
+
+    `telling` are the words of the question that are rare in the language; none of them holds a quotation mark.
+    """
     wanted = max(CANDIDATES, limit)
     values = {"tenant_id": tenant_id, "question": question, "limit": wanted}
     corpus, words = await database.at_once(tenant_id, (CORPUS, values), (WORDS, values))
     worded = [row["id"] for row in words]
     near = await search_near(database, tenant_id, corpus_in(corpus), vector, limit=wanted) if vector else {}
     best = fuse(list(near), worded)[:limit]
-    return await _passages(database, tenant_id, best, near=near, worded=set(worded))
+    if not best:
+        return []
+    # Quoted, so that the parts of a code such as RT-2201 are found beside each other only.
+    wanted_words = " or ".join(f'"{word}"' for word in telling)
+    asked = {
+        "tenant_id": tenant_id,
+        "ids": best,
+        "vector": vector_text(vector) if vector else None,
+        "telling": wanted_words,
+    }
+    (found,) = await database.at_once(tenant_id, (PASSAGES, asked))
+    rows = {row["id"]: row for row in found}
+    return [_passage(rows[each], worded=each in worded) for each in best if each in rows]
 
 
 async def search_near(
@@ -80,29 +105,16 @@ async def search_near(
     return {row["id"]: row["similarity"] for row in rows}
 
 
-async def _passages(
-    database: Database,
-    tenant_id: TenantId,
-    ids: Sequence[UUID],
-    *,
-    near: dict[UUID, float],
-    worded: set[UUID],
-) -> list[Passage]:
-    if not ids:
-        return []
-    (found,) = await database.at_once(tenant_id, (PASSAGES, {"tenant_id": tenant_id, "ids": list(ids)}))
-    rows = {row["id"]: row for row in found}
-    return [
-        Passage(
-            tenant_id=TenantId(row["tenant_id"]),
-            passage_id=row["id"],
-            document_id=row["document_id"],
-            title=row["title"],
-            heading=row["heading"],
-            text=row["text"],
-            page=row["page"],
-            similarity=near.get(row["id"]),
-            shares_words=row["id"] in worded,
-        )
-        for row in (rows[each] for each in ids if each in rows)
-    ]
+def _passage(row: DictRow, *, worded: bool) -> Passage:
+    return Passage(
+        tenant_id=TenantId(row["tenant_id"]),
+        passage_id=row["id"],
+        document_id=row["document_id"],
+        title=row["title"],
+        heading=row["heading"],
+        text=row["text"],
+        page=row["page"],
+        similarity=row["similarity"],
+        shares_words=worded,
+        shares_telling=row["shares_telling"],
+    )
