@@ -100,6 +100,30 @@ async def test_unblocking_one_of_a_blocked_network_says_which_network(behind_pro
     assert (await behind_proxy.admin("DELETE", "/blocks/203.0.113.0/24"))[0] == 200
 
 
+async def test_one_address_can_be_asked_for(behind_proxy: Chatbot) -> None:
+    """Not blocked, blocked as part of a network, and by its own block; a network counts only when all of it is blocked."""
+
+    async def blocked(ip: str) -> tuple[bool, str | None]:
+        status, body = await behind_proxy.admin("GET", f"/blocks/{ip}")
+        assert status == 200
+        return body["blocked"], body["by"] and body["by"]["network"]
+
+    assert await blocked(ATTACKER) == (False, None)
+    await behind_proxy.admin("POST", "/blocks", an_order("203.0.113.0/24"))
+    assert await blocked(ATTACKER) == (True, "203.0.113.0/24")
+    await behind_proxy.admin("POST", "/blocks", an_order())
+    assert await blocked(ATTACKER) == (True, f"{ATTACKER}/32")
+    assert await blocked("203.0.113.0%2F24") == (True, "203.0.113.0/24")
+    assert await blocked("203.0.0.0/16") == (False, None)
+    assert await blocked("2001%3Adb8%3A%3A5") == (False, None)
+    await behind_proxy.admin("POST", "/blocks", an_order("2001:db8::5"))
+    assert await blocked("2001:db8::6") == (True, "2001:db8::/64")
+    behind_proxy.clock.fast_forward(601)
+    assert await blocked(ATTACKER) == (False, None)
+    status, document = await behind_proxy.admin("GET", "/blocks/nobody")
+    assert (status, "203.0.113.9" in document["remedy"]) == (400, True)
+
+
 @pytest.mark.parametrize("ip", ["127.0.0.1", "127.0.0.0/16", "::1", "::ffff:127.0.0.1"])
 async def test_nobody_shuts_everybody_out_by_mistake(behind_proxy: Chatbot, ip: str) -> None:
     """A trusted proxy or this machine is blocked only with force."""

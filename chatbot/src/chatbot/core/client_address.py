@@ -40,6 +40,13 @@ def share(one: Network, other: Network) -> bool:
     return isinstance(other, IPv6Network) and one.overlaps(other)
 
 
+def holds_all(one: Network, other: Network) -> bool:
+    """Whether every address of `other` is in `one`."""
+    if isinstance(one, IPv4Network):
+        return isinstance(other, IPv4Network) and other.subnet_of(one)
+    return isinstance(other, IPv6Network) and other.subnet_of(one)
+
+
 def parse_address(text: str) -> Address | None:
     """The address, also with a port; an IPv4 address in IPv6's clothes as itself; None for anything else."""
     text = text.strip()

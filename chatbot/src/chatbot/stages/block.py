@@ -15,7 +15,7 @@ from chatbot.core.blocks import (
     check_harmless,
     parse_network,
 )
-from chatbot.core.client_address import parse_address
+from chatbot.core.client_address import Network, holds_all, parse_address
 from chatbot.core.orders import Orders, moment_after
 from chatbot.errors import BadRequest, Conflict, NotFound
 from chatbot.stages.agree import give, now_of
@@ -86,6 +86,13 @@ def blocks_in_force(outside: Outside) -> list[Block]:
         (each for each in outside.orders.held.blocks.values() if each.holds(now)),
         key=lambda each: each.expires_at,
     )
+
+
+def block_on(outside: Outside, ip: str) -> tuple[Network, Block | None]:
+    """The network that is meant, and the narrowest block in force on the whole of it. Raises BadRequest."""
+    network = parse_network(ip)
+    on_it = (each for each in blocks_in_force(outside) if holds_all(each.network, network))
+    return network, max(on_it, key=lambda each: each.network.prefixlen, default=None)
 
 
 async def _give(

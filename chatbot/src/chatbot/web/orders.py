@@ -11,7 +11,7 @@ from chatbot.core.blocks import LONGEST, Block, BlockChange, parse_network
 from chatbot.core.flags import MAINTENANCE, Flag
 from chatbot.core.offenders import Offender
 from chatbot.stages.agree import now_of
-from chatbot.stages.block import block, blocks_in_force, unblock
+from chatbot.stages.block import block, block_on, blocks_in_force, unblock
 from chatbot.stages.ports import Outside
 from chatbot.stages.switch import switch
 from chatbot.web.admin import By, admin_only
@@ -57,6 +57,18 @@ async def list_blocks(request: Request) -> dict[str, Any]:
     """The blocks in force, the one that ends first at the head."""
     outside = outside_of(request)
     return {"blocks": [_block(outside, each) for each in blocks_in_force(outside)]}
+
+
+@router.get("/blocks/{ip:path}")
+async def read_block(request: Request, ip: str) -> dict[str, Any]:
+    """Whether the address or network is blocked, and by which block: its own, or that of a network around it."""
+    outside = outside_of(request)
+    network, found = block_on(outside, ip)
+    return {
+        "network": str(network),
+        "blocked": found is not None,
+        "by": None if found is None else _block(outside, found),
+    }
 
 
 @router.delete("/blocks/{ip:path}")
