@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -359,3 +360,29 @@ def test_a_wrong_ask_is_a_fault_of_the_policies(tmp_path: Path, asks: str, told:
         load_policies(tmp_path, {})
     assert told in str(caught.value)
     assert "bindings.toml [ask] [" in str(caught.value)
+
+
+@pytest.mark.parametrize("ip", ["203.0.113.9", "203.0.113.0/24", "2001:db8::5"])
+async def test_the_projects_own_runbook_blocks_an_attacker(
+    responder_database: str, tmp_path: Path, ip: str
+) -> None:
+    """Dan, who looks after security, names the address; only that is blocked, and its path is one part of the address."""
+    async with House(responder_database, tmp_path) as house:
+        await house.fire("SuspiciousAuthActivity", kind="security")
+        await house.work()
+        await house.as_person("dan", "POST", "/api/incidents/INC-1/acknowledge")
+        remedy = next(item for item in await remedies(house) if item["asks"])
+        assert remedy["label"] == "Block the address that stands out, for an hour"
+        path = f"/api/incidents/INC-1/remediations/{remedy['id']}"
+        for wrong in ("..", "everybody", "1.2.3", "1.2.3.4 or all", "http://[::1]/"):
+            status, _ = await house.as_person("dan", "POST", f"{path}/preview", inputs={"attacker_ip": wrong})
+            assert status == 400, wrong
+        await house.as_person("dan", "POST", f"{path}/preview", inputs={"attacker_ip": ip})
+        await house.work()
+        seen = next(item for item in await remedies(house) if item["asks"])
+        await house.as_person("dan", "POST", f"{path}/approve", digest=seen["digest"])
+        await house.work()
+        assert list(house.world.blocks) == [ip]
+        looked = {raw for method, raw, _ in house.world.asked_of_blocks if method == "GET"}
+        assert {(unquote(raw), raw.count("/")) for raw in looked} == {(f"/api/admin/blocks/{ip}", 4)}
+        assert next(item for item in await remedies(house) if item["asks"])["state"] == "verified"

@@ -43,6 +43,7 @@ def _subject() -> Subject:
         runbooks=(OURS,),
         files=files,
         bound=POLICIES.bindings.declared(),
+        asked=POLICIES.bindings.asked(),
         people=frozenset({*POLICIES.on_call.roles, *POLICIES.on_call.people}),
     )
 
@@ -108,14 +109,14 @@ def _requests() -> list[tuple[str, Request]]:
 
 def test_every_remedy_can_be_run_behind_approval() -> None:
     """Preview, run, verify with something to expect; undo, or words that say there is none."""
-    bound = POLICIES.bindings.declared()
+    bound, asked = POLICIES.bindings.declared(), POLICIES.bindings.asked()
     found = list(_remedies())
     assert len(found) >= 10
     for name, action in found:
         phases = {request.phase for request in action.requests}
         assert {Phase.PREVIEW, Phase.RUN, Phase.VERIFY} <= phases, name
         assert any(request.expects for request in action.requests if request.phase is Phase.VERIFY), name
-        assert action.decision(Role.REMEDIATION, bound=bound).runs is Runs.APPROVAL, name
+        assert action.decision(Role.REMEDIATION, bound=bound, asked=asked).runs is Runs.APPROVAL, name
         assert {request.method for request in action.requests} <= {
             "GET",
             SQL,
