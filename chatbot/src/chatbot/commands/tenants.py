@@ -38,7 +38,7 @@ def add_to(commands: Any) -> None:
     suspended = tenants.add(
         "suspend",
         _suspend,
-        "the kill switch: refuse the tenant's keys, members and widgets within a second, everywhere",
+        "the kill switch: refuse the tenant's keys, members and widgets and end its answers within a second, everywhere",
     )
     suspended.add_argument("name")
     suspended.add_argument("--reason", required=True, help="the tenant is shown it")

@@ -25,6 +25,7 @@ SECURITY_DEFINER: Mapping[str, str] = {
     "unshelved_tenants": "ids only, so that a worker finds the corpora to be indexed",
     "emptiest_shelf": "a number from 1 to 16",
     "known_tenants": "ids only, for the labels of a metric",
+    "closed_tenants": "those of the given ids that are not open, so that their streams are ended",
     "tenant_of_widget_key": "the tenant and the origins of a key that stands in public pages",
     "origin_is_listed": "whether any tenant lists an origin: yes or no, as its preflight tells everyone",
     "all_tenants": "the operators' list: names, and whether each is open; nothing of what a tenant holds",
@@ -35,7 +36,7 @@ OTHER_CHECKS: Mapping[tuple[str, str], str] = {
 }
 # Roles without login that see more than one tenant's rows, to look and never to change.
 SEE_ALL: Mapping[str, str] = {
-    "chatbot_directory": "finds the tenant of a key or a name, and lists names and what is due, inside eight functions",
+    "chatbot_directory": "finds the tenant of a key or a name, and lists names and what is due, inside nine functions",
     "chatbot_search": "looks words up, inside one function that keeps to the tenant of the transaction",
     "chatbot_auditor": "reads the audit log of all tenants",
 }

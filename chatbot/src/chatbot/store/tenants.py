@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import uuid4
 
 import psycopg
@@ -50,6 +51,13 @@ async def all_tenants(db: Database) -> list[TenantState]:
             "SELECT tenant_id AS id, name, created_at, suspended_at, suspended_reason FROM all_tenants()"
         )
         return [_state(row) for row in await cursor.fetchall()]
+
+
+async def closed_among(db: Database, tenants: Collection[TenantId]) -> set[TenantId]:
+    """Those of the tenants that are suspended, or no longer there. Raises StoreUnavailable."""
+    async with db.system() as conn:
+        cursor = await conn.execute("SELECT closed_tenants(%s) AS id", (list(tenants),))
+        return {TenantId(row["id"]) for row in await cursor.fetchall()}
 
 
 async def state_of_tenant(conn: Conn, tenant_id: TenantId) -> TenantState:

@@ -1,5 +1,5 @@
-"""What the server does without being asked: keeps its flags, blocks and settings fresh, sends canaries and tells the
-responder of violations.
+"""What the server does without being asked: keeps its flags, blocks and settings fresh, ends the streams of tenants that were
+closed, sends canaries and tells the responder of violations.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from chatbot.stages.repeat import every
 from chatbot.stages.tell import tell_for_ever
 from chatbot.stages.tune import refresh_settings
 from chatbot.stages.watch import watch_queue, watch_tenants
+from chatbot.web.drain import Drain, cut_closed_tenants
 
 ORDERS_EVERY = timedelta(seconds=1)
 SETTINGS_EVERY = timedelta(seconds=0.5)
 # The canary asks for its secret as somebody else.
 PROBE_EVERY = timedelta(minutes=1)
+# With the time for the question, within a second.
+CLOSED_EVERY = timedelta(seconds=0.5)
 TENANTS_EVERY = timedelta(seconds=30)
 
 
@@ -28,9 +31,10 @@ async def keep_orders(outside: Outside) -> None:
     await every(ORDERS_EVERY, "agree", lambda: agree(outside))
 
 
-async def run_loops(outside: Outside) -> None:
+async def run_loops(outside: Outside, drain: Drain) -> None:
     """For ever: each loop on its own, so that one that waits for Redis does not hold up the others."""
     async with asyncio.TaskGroup() as group:
+        group.create_task(every(CLOSED_EVERY, "cut_closed", lambda: cut_closed_tenants(outside, drain)))
         group.create_task(every(SETTINGS_EVERY, "refresh_settings", lambda: refresh_settings(outside)))
         group.create_task(every(CANARY_EVERY, "watch_queue", lambda: watch_queue(outside)))
         group.create_task(every(TENANTS_EVERY, "watch_tenants", lambda: watch_tenants(outside)))

@@ -70,7 +70,7 @@ async def chat(request: Request, body: ChatBody, shown: Shown) -> Response:
     await limit(outside, Route.CHAT, whom(caller))
     await take_place(request, caller.tenant.tenant_id)
     question = await prepare(outside, caller, body.message, conversation_id=body.conversation_id)
-    return EventStream(_events(outside, question), drain_of(request))
+    return EventStream(_events(outside, question), drain_of(request), caller.tenant.tenant_id)
 
 
 async def _events(outside: Outside, question: Question) -> AsyncGenerator[tuple[str, dict[str, Any]]]:

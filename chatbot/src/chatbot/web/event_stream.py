@@ -12,7 +12,8 @@ import orjson
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from chatbot.web.drain import Drain
+from chatbot.core.tenancy import TenantId
+from chatbot.web.drain import Cut, Drain
 
 # Proxies close what is silent for longer.
 KEEP_ALIVE = timedelta(seconds=15)
@@ -23,34 +24,35 @@ _HEADERS = [
 ]
 
 Event = tuple[str, dict[str, Any]]
-_CUT: tuple[Event, ...] = (
-    (
-        "error",
-        {
-            "title": "The answer is incomplete",
-            "detail": "This process is stopping and the time for its last answers is over.",
-            "remedy": "Ask again: another process answers, or this one after its restart.",
-        },
+# What the reader of a cut stream is told: detail and remedy.
+_TOLD = {
+    Cut.STOPPING: (
+        "This process is stopping and the time for its last answers is over.",
+        "Ask again: another process answers, or this one after its restart.",
     ),
-    ("done", {"kind": "incomplete", "provider": None, "conversation_id": None}),
-)
+    Cut.SUSPENDED: (
+        "The tenant was suspended while this answer was given.",
+        "Nothing is answered until an operator opens the tenant again.",
+    ),
+}
 
 
 class EventStream(Response):
     """Sends (name, data) events. A disconnect cancels the events' generator where it stands.
 
-    So does the end of the time that a draining process leaves to its streams; the reader is told.
+    So does what cuts the tenant's streams; then the reader is told.
     """
 
-    def __init__(self, events: AsyncGenerator[Event], drain: Drain) -> None:
+    def __init__(self, events: AsyncGenerator[Event], drain: Drain, tenant_id: TenantId) -> None:
         super().__init__()
         self._events = events
         self._drain = drain
+        self._tenant_id = tenant_id
         self._frames: list[bytes] = []
         self._laid_out = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._drain.stream() as cut:
+        with self._drain.stream(self._tenant_id) as cut:
             sending = asyncio.create_task(self._send(send))
             leaving = asyncio.create_task(left(receive))
             try:
@@ -61,7 +63,7 @@ class EventStream(Response):
                     task.cancel()
                 await asyncio.wait({sending, leaving})
             if told:
-                for name, data in _CUT:
+                for name, data in _told(cut.result()):
                     await send({"type": "http.response.body", "body": _frame(name, data), "more_body": True})
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         if not sending.cancelled():
@@ -101,6 +103,14 @@ class EventStream(Response):
         frames = b"".join(self._frames)
         self._frames.clear()
         return frames
+
+
+def _told(why: Cut) -> tuple[Event, ...]:
+    detail, remedy = _TOLD[why]
+    return (
+        ("error", {"title": "The answer is incomplete", "detail": detail, "remedy": remedy}),
+        ("done", {"kind": "incomplete", "provider": None, "conversation_id": None}),
+    )
 
 
 def _frame(name: str, data: dict[str, Any]) -> bytes:

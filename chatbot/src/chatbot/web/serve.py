@@ -80,7 +80,7 @@ async def serve(settings: Settings) -> None:
             ),
             drain,
         )
-        background = asyncio.create_task(_background(parts, server))
+        background = asyncio.create_task(_background(parts, server, drain))
         orders = asyncio.create_task(keep_orders(parts))
         try:
             log.info("serving", host=settings.host, port=settings.port)
@@ -93,10 +93,10 @@ async def serve(settings: Settings) -> None:
             raise fault
 
 
-async def _background(parts: Outside, server: uvicorn.Server) -> None:
+async def _background(parts: Outside, server: uvicorn.Server, drain: Drain) -> None:
     try:
         await verify_until_done(parts)
-        await run_loops(parts)
+        await run_loops(parts, drain)
     except UnsafeDatabase as error:
         log.critical("unsafe_database", error=str(error))
         server.should_exit = True

@@ -102,7 +102,7 @@ async def post_tenant(request: Request, body: TenantBody, on_behalf_of: OnBehalf
 
 @named.post("/suspend")
 async def post_suspend(request: Request, by: Asking, body: SuspendBody) -> dict[str, Any]:
-    """The kill switch: every kind of caller of the tenant is refused within a second, everywhere."""
+    """The kill switch: every kind of caller is refused, and answers under way end, within a second, everywhere."""
     changed = await suspend(outside_of(request).database, by, reason=body.reason)
     path = request.url.path.removesuffix("suspend") + "resume"
     return {
