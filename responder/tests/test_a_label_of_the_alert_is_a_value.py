@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
 
 from house import ADMIN_TOKEN, House
 from responder.core.binding import Binding, Bindings
+from responder.errors import SourceRefused
 
 RUNBOOK = """# Runbook
 
@@ -116,3 +122,47 @@ def test_an_alert_overrules_no_policy() -> None:
     assert bound.url("{{chatbot}}/x") == "http://127.0.0.1:1/x"
     assert bound.header("Bearer {{token}}") == f"Bearer {ADMIN_TOKEN}"
     assert "unset" not in bound.bound()
+
+
+def bound(value: str) -> Bindings:
+    return Bindings(by_name={}, hosts={}).for_alert({"label": value})
+
+
+@given(st.text())
+def test_any_value_stays_in_its_place(value: str) -> None:
+    """One part of a path, one text of a JSON body, one field of a form, one line of a header, whatever it is."""
+    values = bound(value)
+    try:
+        path = values.url("http://h/a/{{label}}/b?c={{label}}")
+        assert (path.count("/"), path.count("?"), path.count("#")) == (5, 1, 0)
+        assert str(URL(path).path) == f"/a/{value}/b" or not value
+    except SourceRefused:
+        assert value in {".", ".."}
+    assert json.loads(values.body('{"a": "\\"{{label}}", "b": 1}')) == {"a": f'"{value}', "b": 1}
+    assert "\n" not in values.header("a {{label}}")
+    form = values.body("a={{label}}&b=1", media_type="application/x-www-form-urlencoded; charset=utf-8")
+    assert parse_qsl(form, keep_blank_values=True) == [("a", value), ("b", "1")]
+
+
+@pytest.mark.parametrize("value", ["3", "-0.5", "1e9", "true", "null"])
+def test_a_number_needs_no_quotes(value: str) -> None:
+    """Where the runbook wants a number, a number is put in."""
+    assert json.loads(bound(value).body('{"a": {{label}}}')) == {"a": json.loads(value)}
+
+
+@pytest.mark.parametrize("value", ['1, "force": true', "1}", '"x"', "", "[1]", "01", "١", "1\n"])
+def test_without_quotes_nothing_else_is_put_in(value: str) -> None:
+    """What could be another field is refused, with what to do."""
+    with pytest.raises(SourceRefused, match="put quotes around the placeholder"):
+        bound(value).body('{"b": "x", "a": {{label}}}')
+
+
+@pytest.mark.parametrize("value", [".", ".."])
+def test_dots_lead_nowhere(value: str) -> None:
+    """A part of the path that is only dots would be another path, so it is refused; elsewhere dots are as good as any."""
+    with pytest.raises(SourceRefused, match="leads to another path"):
+        bound(value).url("http://h/admin/blocks/{{label}}")
+    with pytest.raises(SourceRefused, match="leads to another path"):
+        bound(value).url("/admin/blocks/{{label}}?x=1")
+    assert bound(value).url("/admin/blocks?ip={{label}}") == f"/admin/blocks?ip={value}"
+    assert bound(value).url("/admin/blocks/x{{label}}") == f"/admin/blocks/x{value}"

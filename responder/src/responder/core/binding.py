@@ -20,6 +20,13 @@ REDACTED = "[redacted]"
 # `{{name}}`, and as templates of alerts write a label: `{{ $labels.name }}`.
 _BRACES = re.compile(r"\{\{\s*\$?([A-Za-z_][\w.-]*)\s*\}\}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_IN_QUOTES = re.compile(r'"(?:\\.|[^"\\])*"', re.DOTALL)
+_SCALAR = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
+_TOLD = 60
+
+
+def _leads_up(address: str) -> bool:
+    return not {".", ".."}.isdisjoint(address.partition("?")[0].split("/"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,25 +99,57 @@ class Bindings:
         return replace(self, by_name=shown)
 
     def url(self, text: str) -> str:
-        """An address with its values. Raises SourceRefused for a name that has none, as do the others."""
-        return self._fill(text, lambda value: quote(value, safe=""))
+        """An address with its values. Raises SourceRefused for a name that has none, as do the others.
 
-    def json(self, text: str) -> str:
-        """A body with its values: what an alert or a person brought stays inside of the JSON text where it is put."""
-        return self._fill(text, lambda value: json.dumps(value)[1:-1])
+        A value stays one part of the path: one of dots, which would lead to another path, is refused.
+        """
+        address = self._fill(text, lambda value, _: quote(value, safe=""))
+        if _leads_up(address) and not _leads_up(text):
+            raise SourceRefused(
+                f"a value of '{text}' is only dots, which leads to another path; give another one."
+            )
+        return address
+
+    def body(self, text: str, *, media_type: str = "") -> str:
+        """A body with its values, by what it is: a form, plain text, or, without another word, JSON."""
+        match media_type.partition(";")[0].strip().lower():
+            case "application/x-www-form-urlencoded":
+                return self._fill(text, lambda value, _: quote(value, safe=""))
+            case "text/plain":
+                return self.header(text)
+            case _:
+                return self._json(text)
+
+    def _json(self, text: str) -> str:
+        """In quotes a value of an alert or a person stays inside; elsewhere only what is one value by itself is put in."""
+        quotes = [found.span() for found in _IN_QUOTES.finditer(text)]
+
+        def quoted(value: str, place: int) -> str:
+            if any(start < place < end for start, end in quotes):
+                return json.dumps(value)[1:-1]
+            if _SCALAR.fullmatch(value):
+                return value
+            raise SourceRefused(
+                f"{value[:_TOLD]!a} would stand in the body without quotes, where only a number, true, false or null"
+                " can: put quotes around the placeholder in the runbook."
+            )
+
+        return self._fill(text, quoted)
 
     def header(self, text: str) -> str:
         """A header's value with its values: no line can be begun in it."""
-        return self._fill(text, lambda value: _CONTROL.sub("", value))
+        return self._fill(text, lambda value, _: _CONTROL.sub("", value))
 
     def promql(self, text: str) -> str:
         """A query with its values, which stay inside of the text in quotes where they are put."""
-        return self._fill(text, lambda value: json.dumps(value, ensure_ascii=False)[1:-1].replace("`", ""))
+        return self._fill(text, lambda value, _: json.dumps(value, ensure_ascii=False)[1:-1].replace("`", ""))
 
-    def _fill(self, text: str, quoted: Callable[[str], str]) -> str:
+    def _fill(self, text: str, quoted: Callable[[str, int], str]) -> str:
+        """`quoted` is given a value that no policy gave, and where in `text` it will stand."""
+
         def put_in(found: re.Match[str]) -> str:
             value = self._value(found[1])
-            return quoted(value) if self.by_name[found[1]].foreign else value
+            return quoted(value, found.start()) if self.by_name[found[1]].foreign else value
 
         return _BRACES.sub(put_in, text)
 

@@ -108,6 +108,11 @@ class Request:
     body: str | None
     expects: tuple[Expectation, ...]
 
+    @property
+    def media_type(self) -> str:
+        """What the body is, as its header says; empty where none does."""
+        return next((value for name, value in self.headers.items() if name.lower() == "content-type"), "")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remediation:

@@ -102,7 +102,7 @@ def _would_run(outside: Outside, item: Remediation) -> list[str]:
     return [
         f"{SQL} {seen.statement(r.body or '')}"
         if r.method == SQL
-        else f"{r.method} {seen.url(r.url)} {seen.json(r.body or '')}".strip()
+        else f"{r.method} {seen.url(r.url)} {seen.body(r.body or '', media_type=r.media_type)}".strip()
         for r in by_phase(item.requests, Phase.RUN)
     ]
 
@@ -213,7 +213,7 @@ async def _call(outside: Outside, request: Request, item: Remediation) -> Answer
     headers = {name: bindings.header(value) for name, value in request.headers.items()}
     headers["Idempotency-Key"] = f"remediation-{item.id}-{request.phase}-{(item.digest or '')[:16]}"
     url = bindings.url(request.url)
-    body = bindings.json(request.body) if request.body else None
+    body = bindings.body(request.body, media_type=request.media_type) if request.body else None
     if request.phase in {Phase.PREVIEW, Phase.VERIFY}:
         return await outside.http.read(url, headers=headers, timeout=REQUEST_LIMIT)
     return await outside.http.send(request.method, url, headers=headers, body=body, timeout=REQUEST_LIMIT)
