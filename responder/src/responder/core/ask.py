@@ -24,7 +24,7 @@ class Ask:
     def problem(self, answer: str) -> str | None:
         """What is wrong with an answer, and what to do; None for one that is taken."""
         if not answer:
-            return f"'{self.name}' is not given. {self.prompt}"
+            return f"'{self.name}' is not given: {self.prompt}."
         if len(answer) > ANSWER_LIMIT:
             return f"'{self.name}' has {len(answer)} characters; give at most {ANSWER_LIMIT}."
         told = ascii(answer[:_TOLD]) + ("…" if len(answer) > _TOLD else "")
