@@ -45,10 +45,11 @@ class Person:
             await _accept(response, "the acknowledgement")
 
     async def apply_remedy(self, incident: str, *, seconds: float) -> None:
-        """Looks what the first remedy that can be run would do, then approves exactly that."""
-        remedy = next((r for r in (await self.incident(incident))["remediations"] if r["runnable"]), None)
+        """Looks what the first remedy that can be run, and asks nothing, would do, then approves exactly that."""
+        remedies = (await self.incident(incident))["remediations"]
+        remedy = next((r for r in remedies if r["runnable"] and not r["asks"]), None)
         if remedy is None:
-            raise DrillError(f"{incident} offers no remedy that can be run")
+            raise DrillError(f"{incident} offers no remedy that can be run unasked")
         path = f"/api/incidents/{incident}/remediations/{remedy['id']}"
         await self._post(f"{path}/preview", None)
         seen = await self._wait_for_preview(incident, remedy["id"], seconds=seconds)
