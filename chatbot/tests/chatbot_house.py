@@ -60,6 +60,7 @@ class Upstream:
     usage: dict[str, int] | None = None
     generated: int = 0  # tokens that it made, whoever may have read them
     probes: int = 0
+    accepted: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     release: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
@@ -73,8 +74,13 @@ class Upstream:
                 status=int(self.mode) if self.mode.isdecimal() else 503, text="no", headers=headers
             )
         answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await answer.prepare(request)
         try:
+            if self.mode == "deaf":
+                await self.release.wait()
+            await answer.prepare(request)
+            self.accepted.set()
+            if self.mode == "think":
+                await self.release.wait()
             for position, token in enumerate(self.tokens):
                 if position == 1 and self.mode == "hold":
                     await self.release.wait()

@@ -18,6 +18,7 @@ from chatbot.core.limits import Detour, Limit, LocalCounts, Route, Who, parse_li
 from chatbot.errors import ConfigError, RateLimited
 from chatbot.stages.limit import limit
 from chatbot_house import Chatbot, Wire, served, settings_for, wire_to
+from reception import PAGE, ask_as, widget_key, widget_session
 
 PROXY = TrustedProxies((ip_network("127.0.0.0/8"),))
 
@@ -71,6 +72,32 @@ async def test_one_tenant_beyond_its_limit_does_not_touch_another(
         assert [status for status, _, _ in found] == [200, 200, 429]
         assert found[-1][2]["type"] == "urn:bitb-chatbot:problem:rate_limited"
         assert (await chatbot.ask("When is a refund possible?", tenant="globex"))[0] == 200
+
+
+async def test_a_visitors_session_beyond_its_limit_touches_no_other(app_url: str, valkey_url: str) -> None:
+    """By the widget's session: a document that says what to do, Retry-After, and other visitors and servers go on asking."""
+    async with limited(app_url, valkey_url, "chat.session=2/minute") as chatbot:
+        key = await widget_key(chatbot, PAGE)
+        (_, mine), (_, other) = [await widget_session(chatbot, key, PAGE) for _ in range(2)]
+        assert [await ask_as(chatbot, **visitor(mine)) for _ in range(2)] == [200, 200]
+        async with chatbot.http.post(
+            f"{chatbot.url}/api/chat", json={"message": "And then?"}, headers=visitor(mine)
+        ) as refused:
+            problem = await refused.json(content_type="application/problem+json")
+            headers = refused.headers
+        assert (refused.status, problem["type"]) == (429, "urn:bitb-chatbot:problem:rate_limited")
+        assert "the limit 'chat.session' is reached" in problem["detail"]
+        assert problem["remedy"]
+        assert 1 <= int(headers["Retry-After"]) <= 60
+        assert headers["RateLimit-Policy"] == '"chat.session";q=2;w=60'
+        assert headers["Access-Control-Allow-Origin"] == PAGE  # else the page could not read the refusal
+        assert await ask_as(chatbot, **visitor(other)) == 200
+        assert (await chatbot.ask("When is a refund possible?"))[0] == 200
+        assert await chatbot.metric('rate_limited_total{route="chat",who="session"}') >= 1
+
+
+def visitor(session: dict[str, str]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {session['token']}", "Origin": PAGE}
 
 
 async def test_processes_count_together(app_url: str, valkey_url: str) -> None:

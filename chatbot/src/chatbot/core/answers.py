@@ -54,6 +54,11 @@ class Usage:
     estimated: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The provider has taken the request: from here on it reads the prompt, whoever may have left."""
+
+
 NO_USAGE = Usage(prompt_tokens=0, completion_tokens=0, estimated=False)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from chatbot.core.answers import Message, Usage
+from chatbot.core.answers import Accepted, Message, Usage
 from chatbot.errors import ProviderRefused, ProviderUnavailable
 
 # These say that the request is at fault; every other error says that the provider, or our account there, is.
@@ -68,10 +68,10 @@ class ChatModel:
 
     async def stream(
         self, messages: Sequence[Message], *, model: str, max_tokens: int, patience: float
-    ) -> AsyncGenerator[str | Usage]:
-        """The answer's text in pieces, and what it cost where the provider says. The first token within `patience` seconds.
+    ) -> AsyncGenerator[str | Usage | Accepted]:
+        """Accepted, the answer's text in pieces, and what it cost where the provider says.
 
-        Raises ProviderUnavailable or ProviderRefused, also in the middle.
+        The first token within `patience` seconds. Raises ProviderUnavailable or ProviderRefused, also in the middle.
         """
         began = asyncio.get_running_loop().time()
         end = began + self._timeouts.total.total_seconds()
@@ -85,6 +85,7 @@ class ChatModel:
         }
         response = await self._ask("/chat/completions", body, until=first)
         try:
+            yield Accepted()
             async with aclosing(self._texts(response, first=first, end=end)) as texts:
                 async for text in texts:
                     yield text

@@ -12,7 +12,18 @@ from uuid import UUID
 import structlog
 from opentelemetry.trace import Span, Status, StatusCode
 
-from chatbot.core.answers import NO_USAGE, NOT_IN_DOCUMENTS, Done, Kind, Part, Sources, Token, Usage, shown
+from chatbot.core.answers import (
+    NO_USAGE,
+    NOT_IN_DOCUMENTS,
+    Done,
+    Kind,
+    Part,
+    Sources,
+    Token,
+    Usage,
+    prompt,
+    shown,
+)
 from chatbot.core.cached import CachedAnswer
 from chatbot.core.caller import Caller
 from chatbot.core.citations import Citations
@@ -21,7 +32,7 @@ from chatbot.core.history import searched_for, tokens_of
 from chatbot.core.passages import Passage
 from chatbot.core.quotas import Reservation
 from chatbot.errors import StoreUnavailable
-from chatbot.stages.generate import Ask, Ending, Spent, generate
+from chatbot.stages.generate import Ask, Ending, Spent, generate, new_mark
 from chatbot.stages.ports import Outside
 from chatbot.stages.recollect import Start, recollect
 from chatbot.stages.remember import remember
@@ -29,7 +40,7 @@ from chatbot.stages.rerank import rerank
 from chatbot.stages.retrieve import retrieve
 from chatbot.stages.reuse import Found, find_answer, keep_answer
 from chatbot.stages.spend import charge, reserve
-from chatbot.stages.trace import span, use_ending
+from chatbot.stages.trace import CANCELLED, span, use_ending
 from chatbot.store.conversations import Exchange, source_ids
 from chatbot.telemetry import ANSWERS, RAG_SECONDS
 
@@ -105,6 +116,15 @@ async def _search(
         return found
     with span(outside, "rerank", whole, **{"chatbot.passages": len(found)}):
         return await rerank(outside, text, found)
+
+
+async def abandon(outside: Outside, question: Question) -> None:
+    """In place of `stream`, where nobody began to read: what was set aside is given back, and the span ends."""
+    ANSWERS.labels(kind="cancelled").inc()
+    question.span.set_attribute(CANCELLED, True)
+    question.span.end()
+    if question.reservation is not None:
+        await _settle(outside, question.reservation, NO_USAGE)
 
 
 async def stream(outside: Outside, question: Question) -> AsyncGenerator[Part]:
@@ -235,9 +255,8 @@ def _most(start: Start, text: str, passages: tuple[Passage, ...]) -> int:
     """The most tokens that the answer may cost; 0 where no model is asked."""
     if not passages or not start.settings.providers:
         return 0
-    said = sum(tokens_of(turn.question) + tokens_of(turn.answer) for turn in start.turns)
-    quoted = sum(tokens_of(passage.text) + tokens_of(passage.heading) for passage in passages)
-    return said + quoted + tokens_of(text) + start.settings.max_tokens
+    messages = prompt(text, passages, turns=start.turns, mark=new_mark())
+    return sum(tokens_of(message.content) for message in messages) + start.settings.max_tokens
 
 
 async def _settle(outside: Outside, reservation: Reservation, used: Usage) -> None:

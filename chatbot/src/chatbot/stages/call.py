@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import stamina
 from opentelemetry.trace import Span
 
-from chatbot.core.answers import NO_USAGE, Message, Usage
+from chatbot.core.answers import NO_USAGE, Accepted, Message, Usage
 from chatbot.core.breaker import Breaker, Outcome, Permit
 from chatbot.core.history import tokens_of
 from chatbot.errors import ProviderUnavailable
@@ -112,6 +112,7 @@ async def _attempt(outside: Outside, call: Call, permit: Permit, *, deadline: fl
     waited: float | None = None
     said: list[str] = []
     usage: Usage | None = None
+    accepted = False
     # What ends otherwise (a closed browser tab, a request the provider rightly refused) says nothing of its health.
     outcome = Outcome.IGNORED
     stream = call.provider.model.stream(
@@ -123,6 +124,9 @@ async def _attempt(outside: Outside, call: Call, permit: Permit, *, deadline: fl
         try:
             async with aclosing(stream) as pieces:
                 async for piece in pieces:
+                    if isinstance(piece, Accepted):
+                        accepted = True
+                        continue
                     if isinstance(piece, Usage):
                         usage = piece
                         continue
@@ -141,7 +145,8 @@ async def _attempt(outside: Outside, call: Call, permit: Permit, *, deadline: fl
             now = clock()
             call.breaker.record(permit, outcome, now, waited=now - began if waited is None else waited)
             show_breaker(call.breaker.name, call.breaker.state)
-            if said:
+            # Without a word said, a failure is the provider's and is not billed; a reader who left has had the prompt read.
+            if said or (accepted and outcome is Outcome.IGNORED):
                 call.usage = usage or _estimated(call, said)
                 traced.set_attribute("gen_ai.usage.input_tokens", call.usage.prompt_tokens)
                 traced.set_attribute("gen_ai.usage.output_tokens", call.usage.completion_tokens)

@@ -57,7 +57,7 @@ async def generate(outside: Outside, ask: Ask, spent: Spent) -> AsyncGenerator[T
 
     `spent` tells what it cost, also when the reader leaves in the middle.
     """
-    messages = prompt(ask.question, ask.passages, turns=ask.turns, mark=secrets.token_hex(6))
+    messages = prompt(ask.question, ask.passages, turns=ask.turns, mark=new_mark())
     for provider, first in _in_order(outside, ask.settings.providers):
         model = ask.settings.models[provider.name]
         call = Call.of(
@@ -91,6 +91,11 @@ async def generate(outside: Outside, ask: Ask, spent: Spent) -> AsyncGenerator[T
         return
     yield Token(text=extract(ask.question, ask.passages))
     yield Ending(kind=Kind.EXTRACTIVE, provider=None)
+
+
+def new_mark() -> str:
+    """What stands round the passages of one question, so that none of them can know it."""
+    return secrets.token_hex(6)
 
 
 def _in_order(outside: Outside, names: Sequence[str]) -> Iterator[tuple[Provider, bool]]:

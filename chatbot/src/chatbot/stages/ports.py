@@ -13,7 +13,7 @@ from uuid import UUID
 from opentelemetry.trace import Tracer
 
 from chatbot.core.answer_settings import InForce
-from chatbot.core.answers import Message, Usage
+from chatbot.core.answers import Accepted, Message, Usage
 from chatbot.core.audit import AuditEntry
 from chatbot.core.blocks import Blocklist
 from chatbot.core.breaker import Breaker
@@ -47,7 +47,7 @@ class LanguageModel(Protocol):
 
     def stream(
         self, messages: Sequence[Message], *, model: str, max_tokens: int, patience: float
-    ) -> AsyncGenerator[str | Usage]: ...
+    ) -> AsyncGenerator[str | Usage | Accepted]: ...
 
     async def probe(self) -> None: ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from chatbot.core.caller import Right
 from chatbot.core.flags import MAINTENANCE
 from chatbot.core.limits import Route
 from chatbot.errors import Maintenance
-from chatbot.stages.answer import Question, prepare, stream
+from chatbot.stages.answer import Question, abandon, prepare, stream
 from chatbot.stages.authenticate import authenticate
 from chatbot.stages.limit import limit, whom
 from chatbot.stages.ports import Outside
@@ -70,7 +71,12 @@ async def chat(request: Request, body: ChatBody, shown: Shown) -> Response:
     await limit(outside, Route.CHAT, whom(caller))
     await take_place(request, caller.tenant.tenant_id)
     question = await prepare(outside, caller, body.message, conversation_id=body.conversation_id)
-    return EventStream(_events(outside, question), drain_of(request), caller.tenant.tenant_id)
+    return EventStream(
+        _events(outside, question),
+        drain_of(request),
+        caller.tenant.tenant_id,
+        unread=partial(abandon, outside, question),
+    )
 
 
 async def _events(outside: Outside, question: Question) -> AsyncGenerator[tuple[str, dict[str, Any]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from datetime import timedelta
 from typing import Any
@@ -40,18 +40,35 @@ _TOLD = {
 class EventStream(Response):
     """Sends (name, data) events. A disconnect cancels the events' generator where it stands.
 
-    So does what cuts the tenant's streams; then the reader is told.
+    So does what cuts the tenant's streams; then the reader is told. `unread` is for the events that were never begun,
+    since a generator that did not start cannot clean up.
     """
 
-    def __init__(self, events: AsyncGenerator[Event], drain: Drain, tenant_id: TenantId) -> None:
+    def __init__(
+        self,
+        events: AsyncGenerator[Event],
+        drain: Drain,
+        tenant_id: TenantId,
+        *,
+        unread: Callable[[], Awaitable[None]],
+    ) -> None:
         super().__init__()
         self._events = events
         self._drain = drain
         self._tenant_id = tenant_id
+        self._unread = unread
+        self._begun = False
         self._frames: list[bytes] = []
         self._laid_out = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._answer(receive, send)
+        finally:
+            if not self._begun:
+                await asyncio.shield(asyncio.ensure_future(self._unread()))
+
+    async def _answer(self, receive: Receive, send: Send) -> None:
         with self._drain.stream(self._tenant_id) as cut:
             sending = asyncio.create_task(self._send(send))
             leaving = asyncio.create_task(left(receive))
@@ -87,6 +104,7 @@ class EventStream(Response):
             await asyncio.wait({making})
 
     async def _make(self) -> None:
+        self._begun = True
         async with aclosing(self._events) as events:
             async for name, data in events:
                 self._frames.append(_frame(name, data))
