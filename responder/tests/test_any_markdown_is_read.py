@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from responder.core.effect import Role
 from responder.errors import RunbookError
+from responder.runbooks.explain import actions_of
 from responder.runbooks.reader import parse_runbook, read_runbook
 
 PUBLIC_FORM = """---
@@ -65,6 +66,19 @@ def test_metadata_as_a_table_and_setext_headings() -> None:
     entry = parse_runbook(text, path="x.md").alerts[0]
     assert (entry.names, entry.severity) == (("DiskFull",), "P1")
     assert entry.steps[0].actions[0].decision(Role.DIAGNOSIS, bound=frozenset()).runs == "auto"
+
+
+def test_what_follows_a_bold_label_is_its_part_up_to_the_next() -> None:
+    """A block between an impact and a remedy belongs to the impact, so nothing runs it; inside of a diagnosis it is of the step."""
+    block = ["", "```promql", "up", "```", ""]
+    rows = [
+        "# Disk", "", "**Alert:** `DiskFull`", "", "**Severity:** P1", "", "**Impact:** Writes fail.", *block,
+        "**Remediation:** Make room.", *block, "**Diagnosis:** Look.", *block, "## Diagnosis", "", "**Impact:** Reads fail.", *block,
+    ]  # fmt: skip
+    entry = parse_runbook("\n".join(rows), path="x.md").alerts[0]
+    runs = {action.line: action.decision(role, bound=frozenset()).runs for role, action in actions_of(entry)}
+    assert [(aside.role, aside.action.line) for aside in entry.asides] == [(Role.IMPACT, 10)]
+    assert runs == {10: "never", 16: "approval", 22: "auto", 30: "auto"}
 
 
 def test_what_is_not_understood_is_kept_with_its_lines() -> None:
