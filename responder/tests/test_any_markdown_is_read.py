@@ -73,7 +73,8 @@ def test_what_follows_a_bold_label_is_its_part_up_to_the_next() -> None:
     block = ["", "```promql", "up", "```", ""]
     rows = [
         "# Disk", "", "**Alert:** `DiskFull`", "", "**Severity:** P1", "", "**Impact:** Writes fail.", *block,
-        "**Remediation:** Make room.", *block, "**Diagnosis:** Look.", *block, "## Diagnosis", "", "**Impact:** Reads fail.", *block,
+        "**Remediation:** Make room.", *block, "**Diagnosis:** Look.", *block,
+        "## Diagnosis", "", "**Impact:** Reads fail.", *block,
     ]  # fmt: skip
     entry = parse_runbook("\n".join(rows), path="x.md").alerts[0]
     runs = {action.line: action.decision(role, bound=frozenset()).runs for role, action in actions_of(entry)}

@@ -189,15 +189,31 @@ def _journalctl(arguments: Sequence[str], _: Inner) -> Judged:
 
 def watch(arguments: Sequence[str], inner: Inner) -> Judged:
     """What is watched, run once."""
+    words = _watched(arguments)
+    if len(words) == 1 and " " in words[0]:
+        words = words[0].split() if not _IS_A_LINE.search(words[0]) else ["sh", "-c", words[0]]
+    judged = inner(words) if words else unknown("watch without a command")
+    if judged.effect is Effect.READ:
+        return endless(WATCHES, *(judged.rewrite or words))
+    return judged if judged.effect is Effect.MUTATE else unknown("watch repeats a command and never ends")
+
+
+WATCHES = "watch repeats and never ends"
+# Signs by which one argument of watch is a whole line for a shell.
+_IS_A_LINE = re.compile(r"[|;&<>()`'\"\\]")
+
+
+def _watched(arguments: Sequence[str]) -> list[str]:
     words = list(arguments)
     while words and words[0].startswith("-"):
         words = words[2:] if words[0] in {"-n", "--interval"} else words[1:]
-    if len(words) == 1 and " " in words[0]:
-        words = words[0].split() if not re.search(r"[|;&<>()`'\"\\]", words[0]) else ["sh", "-c", words[0]]
-    judged = inner(words) if words else unknown("watch without a command")
-    if judged.effect is Effect.READ:
-        return endless("watch repeats and never ends", *(judged.rewrite or words))
-    return judged if judged.effect is Effect.MUTATE else unknown("watch repeats a command and never ends")
+    return words
+
+
+def watched_line(words: Sequence[str]) -> str | None:
+    """The line that `watch 'df -h | grep data'` has a shell run; None where it watches one command."""
+    watched = _watched(words[1:]) if words[:1] in (["watch"], ("watch",)) else []
+    return watched[0] if len(watched) == 1 and _IS_A_LINE.search(watched[0]) else None
 
 
 def timeout(arguments: Sequence[str], inner: Inner) -> Judged:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 
-from responder.core.effect import Effect, Statement
+from responder.core.effect import Effect, Statement, Trait
 from responder.core.runbook import LogRead
-from responder.runbooks.effects import network
+from responder.runbooks.effects import files, network
 from responder.runbooks.effects.command_lines import Command, commands, substitutions, take_apart
 from responder.runbooks.effects.commands import judge_command
 from responder.runbooks.effects.verdict import Judged, scratch, unknown
@@ -52,6 +53,8 @@ def shell(text: str, line: int) -> Statement:
         return _statement(text, line, found)
     if changing or not judged:
         return _statement(text, line, changing or unknown("an empty command"))
+    if watched := _watched(text):
+        return _once(shell(watched, line), text)
     placed = next((verdict for verdict in judged if verdict.effect is not Effect.READ), None)
     joint = next((word.text for word in words if word.operator and word.text in _MORE), None)
     if placed or joint:
@@ -61,6 +64,25 @@ def shell(text: str, line: int) -> Statement:
         return _statement(text, line, judged[0])
     rewrite = _rewrite(commands(take_apart(_IN_ANGLES.sub(_marked, text))), judged)
     return _statement(text, line, unbounded, rewrite=rewrite and rewrite.translate(_UNMARKED))
+
+
+def _watched(text: str) -> str | None:
+    """The line that a `watch` with nothing around it repeats, as it is written between its quotes."""
+    parts = commands(take_apart(_IN_ANGLES.sub(_marked, text)))
+    if len(parts) != 1 or parts[0].redirections:
+        return None
+    found = files.watched_line(parts[0].words)
+    return found and found.translate(_UNMARKED)
+
+
+def _once(inner: Statement, text: str) -> Statement:
+    """What is watched, run once, is the bounded form."""
+    if inner.effect is not Effect.READ:
+        return replace(inner, text=text, rewrite=None)
+    rewrite = inner.text if inner.bounded else inner.rewrite
+    return replace(
+        inner, text=text, bounded=False, reason=files.WATCHES, rewrite=rewrite, trait=Trait.ENDLESS
+    )
 
 
 def _as_a_word(angles: re.Match[str]) -> str:
