@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from responder.core.effect import Effect
+from responder.core.effect import Effect, Role, Statement, decide
 from responder.runbooks.conditions import condition, duration
 from responder.runbooks.effects.promql import promql
 from responder.runbooks.effects.shell import shell
@@ -127,7 +127,19 @@ SHELL = [
     ("redis-cli -u $REDIS_URL ping", Effect.READ, True),
     ("redis-cli flushall", Effect.UNKNOWN, False),
     ("redis-cli monitor", Effect.READ, False),
-    ("sudo cat x", Effect.UNKNOWN, False),
+    ("sudo cat x", Effect.READ, True),
+    ("sudo -n -u postgres psql -c 'SELECT 1'", Effect.READ, True),
+    ("sudo -u postgres psql -c 'DROP TABLE t'", Effect.MUTATE, True),
+    ("sudo -u postgres psql", Effect.UNKNOWN, False),
+    ("sudo --user=root -- df -h", Effect.READ, True),
+    ("sudo -uroger rm cat", Effect.MUTATE, True),
+    ("sudo -i", Effect.UNKNOWN, False),
+    ("sudo -e cat", Effect.UNKNOWN, False),
+    ("sudo -b cat x", Effect.UNKNOWN, False),
+    ("sudo bash -c 'cat x'", Effect.UNKNOWN, False),
+    ("sudo PATH=. ls", Effect.UNKNOWN, False),
+    ("sudo cat x > y", Effect.UNKNOWN, False),
+    ("doas cat x", Effect.READ, True),
     ("ls | xargs rm", Effect.UNKNOWN, False),
     ("ls; rm x", Effect.UNKNOWN, False),
     ("ls && rm x", Effect.UNKNOWN, False),
@@ -194,6 +206,27 @@ def test_shell(text: str, effect: Effect | None, bounded: bool | None) -> None:
         assert (judged.effect, judged.bounded) == (effect, bounded), judged.reason
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sudo cat x", "doas cat x", "cat x | sudo head", "df; sudo df", "sudo tail -f x", "watch sudo df", "watch 'df | sudo head'",
+        "timeout 5 sudo cat x", "time sudo df", "LANG=C sudo df", "find . -exec sudo cat {} +", "kubectl exec p -- sudo cat x",
+    ],
+)  # fmt: skip
+def test_raised_rights_are_a_persons_to_use(text: str) -> None:
+    """A read behind sudo is a read, wherever sudo stands; without it the step would run by itself, with it it never does."""
+    raised = shell(text, 1)
+    plain = shell(text.replace("sudo ", "").replace("doas ", ""), 1)
+    assert (raised.effect, raised.bounded) == (plain.effect, plain.bounded) == (Effect.READ, plain.bounded)
+
+    def runs(statement: Statement) -> tuple[str, str]:
+        decision = decide(Role.DIAGNOSIS, [statement], runnable=True, guessed=False, unbound=[])
+        return decision.runs, decision.reason
+
+    assert runs(plain)[0] == "auto"
+    assert runs(raised) == ("never", "a read, but with raised privileges: those are a person's to use")
+
+
 REWRITES = [
     ("tail -f x.log | grep ERROR", "tail -n 500 x.log | grep ERROR"),
     ("kubectl -n a logs -f p", "kubectl -n a logs p --tail=500"),
@@ -214,6 +247,8 @@ REWRITES = [
     ("watch 'tail -f x.log | grep ERROR'", "tail -n 500 x.log | grep ERROR"),
     ("watch \"curl -s 'https://x/?a=1&b=2'\"", "curl -s 'https://x/?a=1&b=2'"),
     ("watch 'redis-cli monitor | head'", None),
+    ("sudo journalctl -fu x", "sudo journalctl -n 500 --no-pager -u x"),
+    ("sudo -n tail -f x | grep e", "sudo -n tail -n 500 x | grep e"),
     ("top", "top -b -n 1"),
     ("redis-cli monitor", None),
 ]

@@ -52,7 +52,8 @@ class Trait(StrEnum):
 class Statement:
     """One query, command or request. `bounded` says that it ends by itself with a limited answer.
 
-    `rewrite` is a bounded form that gives the same kind of answer, where there is one.
+    `rewrite` is a bounded form that gives the same kind of answer, where there is one. `raised` says that it runs with more
+    rights than whoever runs it has, as behind `sudo`.
     """
 
     text: str
@@ -62,6 +63,7 @@ class Statement:
     reason: str
     rewrite: str | None = None
     trait: Trait | None = None
+    raised: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +125,10 @@ def decide(
             )
         if not statement.bounded and statement.rewrite is None:
             return Decision(runs=Runs.NEVER, reason=f"not bounded: {statement.reason}")
+        if statement.raised:
+            return Decision(
+                runs=Runs.NEVER, reason="a read, but with raised privileges: those are a person's to use"
+            )
     rewritten = next((s for s in statements if not s.bounded), None)
     if rewritten:
         return Decision(runs=Runs.AUTO, reason=f"a read, bounded as: {rewritten.rewrite}")

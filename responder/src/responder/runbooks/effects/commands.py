@@ -67,7 +67,7 @@ def judge_command(words: Sequence[str]) -> Judged:
     if folder not in _SYSTEM_FOLDERS:
         return unknown(f"'{words[0][:60]}' is a program of its own: judged by a person")
     if name in _RULES:
-        return _RULES[name](arguments, judge_command)
+        return _by_rule(_RULES[name], arguments)
     if name in _INTERACTIVE:
         return interactive(f"{name} is interactive: it waits for a person")
     if name in _SCRATCH:
@@ -77,6 +77,20 @@ def judge_command(words: Sequence[str]) -> Judged:
     if name in _FREE:
         return READS
     return unknown(f"'{name[:40]}' is not a command known to read only")
+
+
+def _by_rule(rule: Rule, arguments: Sequence[str]) -> Judged:
+    """By the command's own rule. Rights that a command inside of it raises are raised, whatever starts that one."""
+    raised = False
+
+    def inner(words: Sequence[str]) -> Judged:
+        nonlocal raised
+        judged = judge_command(words)
+        raised = raised or judged.raised
+        return judged
+
+    judged = rule(arguments, inner)
+    return replace(judged, raised=judged.raised or raised)
 
 
 def _verbs(name: str, table: Mapping[str, Sequence[str]]) -> Rule:
@@ -175,6 +189,39 @@ def _hiding(why: str, valued: str = "") -> Rule:
     return judge
 
 
+# Flags of sudo and doas whose value is the next word, and those by which no command is run, or none that somebody named: an
+# editor, a list of rights, one that is left behind.
+_VALUED = "ugpChDRTUrt"
+_VALUED_WORDS = frozenset({
+    "--user", "--group", "--prompt", "--close-from", "--host", "--chdir", "--chroot", "--command-timeout", "--other-user",
+    "--role", "--type",
+})  # fmt: skip
+_NO_COMMAND = frozenset("elLkKvVb")
+_NO_COMMAND_WORDS = frozenset({
+    "--edit", "--list", "--remove-timestamp", "--reset-timestamp", "--validate", "--version", "--background", "--help",
+})  # fmt: skip
+
+
+def _raising(name: str) -> Rule:
+    """The command behind it, with more rights: the effect is the command's, who uses the rights is for a person to say."""
+
+    def judge(arguments: Sequence[str], inner: Inner) -> Judged:
+        words = list(arguments)
+        while words and words[0].startswith("-"):
+            flags = letters(words[0], valued=_VALUED)
+            if words[0] in _NO_COMMAND_WORDS or _NO_COMMAND.intersection(flags):
+                return unknown(f"{name} {words[0]} is judged by a person")
+            apart = flags[-1:] in tuple(_VALUED) and len(flags) == len(words[0]) - 1
+            words = words[2:] if apart or words[0] in _VALUED_WORDS else words[1:]
+        if not words:
+            return interactive(f"{name} alone opens a shell: it waits for a person")
+        before = arguments[: len(arguments) - len(words)]
+        judged = inner(words)
+        return replace(judged, rewrite=judged.rewrite and (name, *before, *judged.rewrite), raised=True)
+
+    return judge
+
+
 def _python(arguments: Sequence[str], _: Inner) -> Judged:
     """`python3 -m json.tool` only lays JSON out; any other program can do anything."""
     if (
@@ -217,8 +264,8 @@ _RULES: Mapping[str, Rule] = {
     "ceph": ceph(_verbs("ceph", _TABLE["verbs"]["ceph"])),
     **clusters.RULES,
     **clouds.RULES,
-    "sudo": _hiding("sudo raises privileges", "-u --user -g --group"),
-    "doas": _hiding("doas raises privileges", "-u"),
+    "sudo": _raising("sudo"),
+    "doas": _raising("doas"),
     "xargs": _hiding("xargs runs another command", "-n -P -I -L -d -a"),
     "ssh": network.ssh,
     "env": _env,

@@ -59,11 +59,13 @@ def shell(text: str, line: int) -> Statement:
     joint = next((word.text for word in words if word.operator and word.text in _MORE), None)
     if placed or joint:
         return _statement(text, line, placed or unknown(f"'{joint}' makes it more than commands in a row"))
+    raised = any(verdict.raised for verdict in judged)
     unbounded = next((verdict for verdict in judged if not verdict.bounded), None)
     if unbounded is None:
-        return _statement(text, line, judged[0])
+        return _statement(text, line, replace(judged[0], raised=raised))
     rewrite = _rewrite(commands(take_apart(_IN_ANGLES.sub(_marked, text))), judged)
-    return _statement(text, line, unbounded, rewrite=rewrite and rewrite.translate(_UNMARKED))
+    rewrite = rewrite and rewrite.translate(_UNMARKED)
+    return _statement(text, line, replace(unbounded, raised=raised), rewrite=rewrite)
 
 
 def _watched(text: str) -> str | None:
@@ -134,6 +136,7 @@ def _statement(text: str, line: int, judged: Judged, rewrite: str | None = None)
         reason=judged.reason,
         rewrite=rewrite,
         trait=judged.trait,
+        raised=judged.raised,
     )
 
 

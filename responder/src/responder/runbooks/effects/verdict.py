@@ -14,13 +14,16 @@ ROWS = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """`rewrite` is a bounded form of a command that never ends, or that waits for a person."""
+    """`rewrite` is a bounded form of a command that never ends, or that waits for a person. `raised` says that it runs with
+    more rights than whoever runs it has.
+    """
 
     effect: Effect
     bounded: bool
     reason: str
     rewrite: tuple[str, ...] | None = None
     trait: Trait | None = None
+    raised: bool = False
 
 
 # How the words of a command are judged; and a rule for one command, which may ask for the command inside of it.
