@@ -166,6 +166,21 @@ DETECTOR = (
         old="caller, [kept_by], source=", new="caller, [], source=",
     ),
     Guard(
+        name="every message that is sent to a model goes through the detector", layer="detector",
+        noticed_by=f"{TOLD}test_a_foreign_message_is_withheld", arguments={"way": "go on"},
+        module="chatbot.stages.recollect", old="recalled.owners", new="()",
+    ),
+    Guard(
+        name="every message that is shown goes through the detector", layer="detector",
+        noticed_by=f"{TOLD}test_a_foreign_message_is_withheld", arguments={"way": "read"},
+        module="chatbot.stages.recall", old="[kept_by, *owners]", new="[kept_by]",
+    ),
+    Guard(
+        name="every conversation that is listed goes through the detector", layer="detector",
+        noticed_by=f"{TOLD}test_a_foreign_message_is_withheld", arguments={"way": "list"},
+        module="chatbot.stages.recall", old="caller, owners, source=", new="caller, [], source=",
+    ),
+    Guard(
         name="every job goes through the detector", layer="detector",
         noticed_by=f"{TOLD}test_a_job_whose_row_is_anothers_is_withheld", module="chatbot.stages.ingest",
         old="[taken.ref.tenant_id], source", new="[], source",
@@ -179,6 +194,11 @@ DETECTOR = (
         name="every exported row goes through the detector", layer="detector",
         noticed_by=f"{TOLD}test_an_export_with_a_foreign_row_is_withheld", module="chatbot.stages.hand_over",
         old="await check([TenantId(UUID(row[table.key]))])", new="",
+    ),
+    Guard(
+        name="a command's export goes through the detector too", layer="detector",
+        noticed_by=f"{TOLD}test_a_command_that_meets_a_foreign_row_raises_the_alarm", module="chatbot.commands.tenants",
+        old="await withhold_foreign(watch, by.caller, owners, source=Source.EXPORT)", new="pass",
     ),
     Guard(
         name="the worker tells too", layer="detector", noticed_by=f"{TOLD}test_a_worker_tells_by_itself",

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 import guards
 from chatbot.bootstrap import outside
+from chatbot.cli import main
 from chatbot.config import Settings, WebhookSettings, load_settings
 from chatbot.core.caller import Caller, CallerKind
 from chatbot.core.documents import RevisionRef, Taken
@@ -164,6 +166,80 @@ async def test_an_export_with_a_foreign_row_is_withheld(
         assert answer.status == 500
         assert SECRET not in await answer.text()
     assert audit_rows("tenant_isolation_violation")[0][2]["source"] == "export"
+
+
+async def test_a_command_that_meets_a_foreign_row_raises_the_alarm(
+    chatbot: Chatbot,
+    audit_rows: Callable[[str], list[Any]],
+    settings: Settings,
+    responder: Responder,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """It ends with an error and no file; the audit log has it, a server counts it once and tells the responder."""
+    acme, globex = (chatbot.tenants[name].tenant_id for name in ("acme", "globex"))
+
+    async def leak(*_: object) -> AsyncIterator[dict[str, Any]]:
+        yield {"tenant_id": str(globex), "id": str(globex), "text": SECRET}
+
+    monkeypatch.setattr(hand_over, "rows_of", leak)
+    monkeypatch.setenv("CHATBOT_DATABASE_URL", settings.database_url)
+    file = tmp_path / "acme.zip"
+    assert await asyncio.to_thread(main, ["tenant", "export", "acme", str(file)]) == 2
+    assert not file.exists()
+    assert [(row[0], row[1], row[2]["source"]) for row in audit_rows("tenant_isolation_violation")] == [
+        (acme, "command line", "export")
+    ]
+    sample = f'tenant_isolation_violations_total{{source="export",tenant_id="{acme}"}}'
+    before = await chatbot.metric(
+        sample
+    )  # of the command itself, which is a process of its own outside of tests
+    for _ in range(2):
+        await tell_responder(chatbot.parts)
+    assert await chatbot.metric(sample) == before + 1
+    assert [event["source"] for event in responder.taken] == ["export"]
+
+
+WITHOUT_TENANT = {
+    "go on": ("messages WHERE tenant_id = %s AND", "messages WHERE %s::uuid IS NOT NULL AND"),
+    "read": ("WHERE m.tenant_id = %(tenant_id)s AND m.conversation_id = %(", "WHERE m.conversation_id = %("),
+    "list": ("c.tenant_id = %(tenant_id)s AND c.owner", "c.owner"),
+}
+
+
+@pytest.mark.parametrize("way", WITHOUT_TENANT)
+async def test_a_foreign_message_is_withheld(
+    chatbot: Chatbot, superuser_url: str, responder: Responder, way: str
+) -> None:
+    """With row-level security off and no tenant in the statement, globex's message of the same conversation stays inside."""
+    _, events, _ = await chatbot.ask("When is a refund possible?")
+    conversation = events[-1][1]["conversation_id"]
+    _plant(superuser_url, chatbot.tenants["globex"].tenant_id, conversation)
+    with guards.mutated("chatbot.store.conversations", *WITHOUT_TENANT[way]):
+        if way == "go on":
+            status, _, shown = await chatbot.ask("And then?", conversation_id=conversation)
+        else:
+            status, shown = await chatbot.call(
+                "GET", f"/api/conversations{'' if way == 'list' else f'/{conversation}'}"
+            )
+    assert status == 500
+    assert SECRET not in json.dumps(shown)
+    assert (await responder.told(seconds=3))["source"] == "conversation"
+
+
+def _plant(url: str, tenant_id: TenantId, conversation: str) -> None:
+    """A conversation of another tenant with the same id and owner, and a message in it, behind no wall."""
+    with psycopg.connect(url) as conn:
+        conn.execute("ALTER TABLE messages DISABLE ROW LEVEL SECURITY")
+        conn.execute("ALTER TABLE conversations DISABLE ROW LEVEL SECURITY")
+        conn.execute(
+            "INSERT INTO conversations (tenant_id, id, owner) SELECT %s, id, owner FROM conversations WHERE id = %s",
+            (tenant_id, conversation),
+        )
+        conn.execute(
+            "INSERT INTO messages (tenant_id, conversation_id, role, content) VALUES (%s, %s, 'user', %s)",
+            (tenant_id, conversation, SECRET),
+        )
 
 
 async def test_a_worker_tells_by_itself(settings: Settings, responder: Responder) -> None:

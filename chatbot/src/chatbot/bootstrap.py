@@ -39,7 +39,7 @@ from chatbot.integrations.security_hook import SecurityHook
 from chatbot.integrations.session import new_session
 from chatbot.integrations.tokens import TokenSigner
 from chatbot.stages.admit import Places
-from chatbot.stages.ports import Alarm, Clocks, Counting, Embedder, Hook, Outside, Provider
+from chatbot.stages.ports import Alarm, Clocks, Counting, Detector, Embedder, Hook, Outside, Provider, Watch
 from chatbot.stages.together import Together
 from chatbot.store.db import Database
 
@@ -73,14 +73,7 @@ async def outside(
         async with (
             new_session() as session,
             Database(settings.database_url, size=settings.pool_size, application=application) as db,
-            # Its own: when every other connection is taken, a violation is still written.
-            Database(
-                settings.database_url,
-                size=1,
-                application="chatbot alarm",
-                wait_seconds=ALARM_WAIT_SECONDS,
-                checked=False,
-            ) as alarm_db,
+            _alarm_database(settings.database_url) as alarm_db,
             _embedder(settings, session) as embedder,
             _traced(settings.traces_url) as exported,
         ):
@@ -133,6 +126,19 @@ async def outside(
         for client in clients:
             await client.aclose()
         await counts.aclose()
+
+
+@asynccontextmanager
+async def detector(url: str) -> AsyncGenerator[Detector]:
+    """For a command that gives out rows. A server or worker counts what it withheld, and tells the responder."""
+    throttle = Throttle(per_second=KEPT_VIOLATIONS_PER_SECOND, burst=KEPT_VIOLATIONS_AT_ONCE)
+    async with _alarm_database(url) as db:
+        yield Watch(alarm=Alarm(database=db, hook=None, throttle=throttle, scraped=False), clocks=CLOCKS)
+
+
+def _alarm_database(url: str) -> Database:
+    """Its own: when every other connection is taken, a violation is still written."""
+    return Database(url, size=1, application="chatbot alarm", wait_seconds=ALARM_WAIT_SECONDS, checked=False)
 
 
 @asynccontextmanager

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from chatbot import config
+from chatbot.bootstrap import detector
 from chatbot.commands.acting import ACTOR, acting_for, connected, group, moment, now, table, tell
 from chatbot.core.quotas import DEFAULTS, Quota
-from chatbot.core.tenancy import TenantId, same_tenant
+from chatbot.core.tenancy import TenantId
 from chatbot.core.violation import Source
 from chatbot.errors import BadRequest
 from chatbot.integrations.answer_cache import AnswerCache
@@ -20,6 +22,7 @@ from chatbot.integrations.redis import new_client
 from chatbot.stages import oversee
 from chatbot.stages.hand_over import erase, export
 from chatbot.stages.oversee import Overview, overview
+from chatbot.stages.withhold import withhold_foreign
 from chatbot.store.tenants import all_tenants
 
 
@@ -129,14 +132,13 @@ async def _budget(chosen: argparse.Namespace) -> None:
 
 
 async def _export(chosen: argparse.Namespace) -> None:
-    async with acting_for(chosen.name) as (db, by):
+    async with acting_for(chosen.name) as (db, by), detector(config.database_url()) as watch:
 
         async def check(owners: Sequence[TenantId]) -> None:
-            for owner in owners:
-                same_tenant(owner, wanted=by.caller.tenant.tenant_id, source=Source.EXPORT)
+            await withhold_foreign(watch, by.caller, owners, source=Source.EXPORT)
 
         try:
-            with chosen.file.open("xb") as file:
+            with chosen.file.open("xb") as file, _gone_if_broken_off(chosen.file):
                 counts = await export(db, by, file, check=check)
         except OSError as error:
             raise BadRequest(
@@ -145,6 +147,16 @@ async def _export(chosen: argparse.Namespace) -> None:
             ) from error
     text = f"{sum(counts.values())} rows of {len(counts)} tables are in {chosen.file}."
     tell(chosen, text, file=chosen.file, rows=counts)
+
+
+@contextmanager
+def _gone_if_broken_off(file: Path) -> Generator[None]:
+    """Half an export looks like a whole one."""
+    try:
+        yield
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
 
 
 async def _erase(chosen: argparse.Namespace) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from unicodedata import normalize
 
+from chatbot.core.tenancy import TenantId
+
 # What of a conversation is sent to a model again with each question.
 BUDGET_TOKENS = 1500
 # So many of the newest turns are read at all.
@@ -19,6 +21,14 @@ class Turn:
 
     question: str
     answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recalled:
+    """Turns as they were read, and the tenants that their rows name, for the detector."""
+
+    turns: tuple[Turn, ...]
+    owners: tuple[TenantId, ...]
 
 
 def tokens_of(text: str) -> int:

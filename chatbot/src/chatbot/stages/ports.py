@@ -315,15 +315,34 @@ MOST_HELD = 1000
 class Alarm:
     """The detector's own: a pool that no request can exhaust, and what is held while PostgreSQL is away.
 
-    `hook` is None where no responder is configured; the rows then wait for one.
+    `hook` is None where no responder is configured; the rows then wait for one. `scraped` says whether anybody reads this
+    process's metrics; what is withheld in another is counted by one that is.
     """
 
     database: Database
     hook: Hook | None
     throttle: Throttle
+    scraped: bool = True
     held: deque[Held] = field(default_factory=lambda: deque[Held](maxlen=MOST_HELD))
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     keeping: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Detector(Protocol):
+    """What `withhold_foreign` needs."""
+
+    @property
+    def alarm(self) -> Alarm: ...
+    @property
+    def clocks(self) -> Clocks: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """A detector alone, for a command."""
+
+    alarm: Alarm
+    clocks: Clocks
 
 
 def now_of(clocks: Clocks) -> datetime:

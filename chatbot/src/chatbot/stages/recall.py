@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from chatbot.core.caller import Caller
+from chatbot.core.tenancy import TenantId
 from chatbot.core.violation import Source
 from chatbot.errors import NotFound
 from chatbot.stages.ports import Outside
@@ -21,9 +22,12 @@ from chatbot.store.conversations import (
 
 
 async def list_conversations(outside: Outside, caller: Caller) -> list[Listed]:
-    """The caller's, the newest first. Raises StoreUnavailable."""
+    """The caller's, the newest first. Raises TenantIsolationViolation, StoreUnavailable."""
     async with outside.database.tenant(caller.tenant.tenant_id) as conn:
-        return await conversations_of(conn, caller.tenant.tenant_id, owner=owner_of(caller))
+        listed = await conversations_of(conn, caller.tenant.tenant_id, owner=owner_of(caller))
+    owners = [each.tenant_id for each in listed]
+    await withhold_foreign(outside, caller, owners, source=Source.CONVERSATION)
+    return listed
 
 
 async def read_conversation(outside: Outside, caller: Caller, conversation_id: UUID) -> list[dict[str, Any]]:
@@ -32,7 +36,8 @@ async def read_conversation(outside: Outside, caller: Caller, conversation_id: U
     async with outside.database.tenant(tenant_id) as conn:
         kept_by = await owner_of_conversation(conn, tenant_id, conversation_id, owner=owner_of(caller))
         messages = await messages_of(conn, tenant_id, conversation_id)
-    await withhold_foreign(outside, caller, [kept_by], source=Source.CONVERSATION)
+    owners = [TenantId(message.pop("tenant_id")) for message in messages]
+    await withhold_foreign(outside, caller, [kept_by, *owners], source=Source.CONVERSATION)
     return messages
 
 

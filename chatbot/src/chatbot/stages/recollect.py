@@ -41,9 +41,10 @@ async def recollect(outside: Outside, caller: Caller, conversation_id: UUID | No
         return _start(outside, basis, ())
     async with outside.database.tenant(tenant_id) as conn:
         kept_by = await owner_of_conversation(conn, tenant_id, conversation_id, owner=owner_of(caller))
-        turns = await turns_of(conn, tenant_id, conversation_id)
+        recalled = await turns_of(conn, tenant_id, conversation_id)
     await withhold_foreign(outside, caller, [kept_by], source=Source.CONVERSATION)
-    return _start(outside, basis, turns)
+    await withhold_foreign(outside, caller, recalled.owners, source=Source.CONVERSATION)
+    return _start(outside, basis, recalled.turns)
 
 
 def _start(outside: Outside, basis: Basis, turns: tuple[Turn, ...]) -> Start:

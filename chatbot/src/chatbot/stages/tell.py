@@ -18,8 +18,9 @@ from chatbot.store.security_outbox import (
     mark_failed,
     mark_told,
     message_of,
+    take_uncounted,
 )
-from chatbot.telemetry import SECURITY_EVENTS, SECURITY_EVENTS_UNTOLD
+from chatbot.telemetry import ISOLATION_VIOLATIONS, SECURITY_EVENTS, SECURITY_EVENTS_UNTOLD, tenant_label
 
 log = structlog.get_logger()
 
@@ -43,6 +44,9 @@ async def tell_responder(outside: Outside) -> None:
             for each in due:
                 await _send(alarm, alarm.hook, each, now)
         async with alarm.database.system() as conn:
+            # Of commands, whose own metrics nobody reads.
+            for tenant_id, source in await take_uncounted(conn):
+                ISOLATION_VIOLATIONS.labels(tenant_id=tenant_label(tenant_id), source=source).inc()
             SECURITY_EVENTS_UNTOLD.set(await count_untold(conn))
     except StoreUnavailable:
         SECURITY_EVENTS_UNTOLD.set(sum(held.told_at is None for held in alarm.held))

@@ -15,7 +15,7 @@ from chatbot.core.caller import Caller
 from chatbot.core.tenancy import TenantId, same_tenant
 from chatbot.core.violation import Source, Violation, foreign_owners, moment
 from chatbot.errors import ChatbotError, TenantIsolationViolation
-from chatbot.stages.ports import Alarm, Held, Outside
+from chatbot.stages.ports import Alarm, Detector, Held
 from chatbot.store.security_outbox import keep_violation
 from chatbot.telemetry import ISOLATION_VIOLATIONS, tenant_label
 
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 async def withhold_foreign(
-    outside: Outside, caller: Caller, owners: Sequence[TenantId], *, source: Source
+    outside: Detector, caller: Caller, owners: Sequence[TenantId], *, source: Source
 ) -> None:
     """Raises TenantIsolationViolation, after the alarm, when one of the owners is not the caller's tenant."""
     tenant_id = caller.tenant.tenant_id
@@ -47,7 +47,7 @@ async def withhold_foreign(
         raise
 
 
-async def raise_alarm(outside: Outside, violation: Violation) -> None:
+async def raise_alarm(outside: Detector, violation: Violation) -> None:
     """Counts, logs, keeps. Never raises for a database that is gone: what cannot be kept yet is held in memory."""
     alarm = outside.alarm
     ISOLATION_VIOLATIONS.labels(tenant_id=tenant_label(violation.tenant_id), source=violation.source).inc()
@@ -70,7 +70,11 @@ async def keep_held(alarm: Alarm) -> bool:
             held = alarm.held[0]
             try:
                 await keep_violation(
-                    alarm.database, held.violation, held_back=held.held_back, told_at=held.told_at
+                    alarm.database,
+                    held.violation,
+                    held_back=held.held_back,
+                    told_at=held.told_at,
+                    counted=alarm.scraped,
                 )
             except ChatbotError as error:
                 log.error("violation_not_kept", held=len(alarm.held), error=str(error))

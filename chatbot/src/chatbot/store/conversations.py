@@ -12,7 +12,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from chatbot.core.answers import Kind, Usage
-from chatbot.core.history import LONGEST_TURNS, Turn
+from chatbot.core.history import LONGEST_TURNS, Recalled, Turn
 from chatbot.core.passages import Passage
 from chatbot.core.tenancy import TenantId
 from chatbot.errors import NotFound
@@ -23,7 +23,7 @@ SHOWN_MESSAGES = 500
 
 # The passages as they are now: of one that was deleted only its number and its id are left.
 MESSAGES = """
-SELECT m.role, m.content, m.kind, m.created_at,
+SELECT m.tenant_id, m.role, m.content, m.kind, m.created_at,
        (SELECT coalesce(jsonb_agg(jsonb_build_object(
                    'number', s.number, 'id', s.id, 'document_id', p.document_id, 'title', d.title, 'heading', p.heading)
                    ORDER BY s.number), '[]')
@@ -36,7 +36,7 @@ SELECT m.role, m.content, m.kind, m.created_at,
 """
 
 CONVERSATIONS = """
-SELECT c.id, c.created_at, first.content AS question
+SELECT c.tenant_id, c.id, c.created_at, first.content AS question
   FROM conversations c
   LEFT JOIN LATERAL (
        SELECT m.content FROM messages m
@@ -47,7 +47,7 @@ SELECT c.id, c.created_at, first.content AS question
 """
 
 TURNS = """
-SELECT role, content FROM messages WHERE tenant_id = %s AND conversation_id = %s
+SELECT tenant_id, role, content FROM messages WHERE tenant_id = %s AND conversation_id = %s
  ORDER BY created_at DESC, role LIMIT %s
 """
 
@@ -64,6 +64,7 @@ VALUES (%(tenant_id)s, %(conversation_id)s, 'user', %(question)s, NULL, '[]', NU
 class Listed:
     """A conversation in a list: its first question stands for it."""
 
+    tenant_id: TenantId
     conversation_id: UUID
     created_at: datetime
     question: str | None
@@ -124,15 +125,16 @@ async def owner_of_conversation(
     return TenantId(row["tenant_id"])
 
 
-async def turns_of(conn: Conn, tenant_id: TenantId, conversation_id: UUID) -> tuple[Turn, ...]:
+async def turns_of(conn: Conn, tenant_id: TenantId, conversation_id: UUID) -> Recalled:
     """The newest turns, oldest first."""
     cursor = await conn.execute(TURNS, (tenant_id, conversation_id, 2 * LONGEST_TURNS))
     rows = list(reversed(await cursor.fetchall()))
-    return tuple(
+    turns = tuple(
         Turn(question=asked["content"], answer=answered["content"])
         for asked, answered in pairwise(rows)
         if (asked["role"], answered["role"]) == ("user", "assistant")
     )
+    return Recalled(turns=turns, owners=tuple(TenantId(row["tenant_id"]) for row in rows))
 
 
 async def add_exchange(conn: Conn, tenant_id: TenantId, conversation_id: UUID, exchange: Exchange) -> None:
@@ -157,13 +159,18 @@ async def conversations_of(conn: Conn, tenant_id: TenantId, *, owner: str) -> li
     """The owner's conversations, the newest first, LISTED at most."""
     cursor = await conn.execute(CONVERSATIONS, {"tenant_id": tenant_id, "owner": owner, "limit": LISTED})
     return [
-        Listed(conversation_id=row["id"], created_at=row["created_at"], question=row["question"])
+        Listed(
+            tenant_id=TenantId(row["tenant_id"]),
+            conversation_id=row["id"],
+            created_at=row["created_at"],
+            question=row["question"],
+        )
         for row in await cursor.fetchall()
     ]
 
 
 async def messages_of(conn: Conn, tenant_id: TenantId, conversation_id: UUID) -> list[dict[str, Any]]:
-    """The messages in their order: role, content, kind, created_at, sources. SHOWN_MESSAGES at most."""
+    """The messages in their order: tenant_id, role, content, kind, created_at, sources. SHOWN_MESSAGES at most."""
     cursor = await conn.execute(
         MESSAGES,
         {"tenant_id": tenant_id, "conversation_id": conversation_id, "limit": SHOWN_MESSAGES},

@@ -13,6 +13,7 @@ import orjson
 import psycopg
 
 from chatbot.core.audit import AuditEntry, AuditEvent
+from chatbot.core.tenancy import TenantId
 from chatbot.core.violation import Violation
 from chatbot.errors import StoreUnavailable
 from chatbot.store.audit import add_entry
@@ -40,39 +41,51 @@ class Due:
 
 
 async def keep_violation(
-    db: Database, violation: Violation, *, held_back: int, told_at: datetime | None
+    db: Database, violation: Violation, *, held_back: int, told_at: datetime | None, counted: bool
 ) -> None:
     """The row of the outbox and the entry of the audit log, together, once. Raises StoreUnavailable.
 
-    `held_back` is how many before it were only logged and counted; `told_at` is set when the responder knows already.
+    `held_back` is how many before it were only logged and counted; `told_at` is set when the responder knows already;
+    `counted` is False where no metric that anybody reads has counted it.
     """
     try:
         async with db.tenant(violation.tenant_id) as conn:
-            await _keep(conn, violation, held_back=held_back, told_at=told_at)
+            if await _keep(conn, violation, told_at=told_at, counted=counted):
+                await add_entry(conn, _entry(violation, held_back=held_back))
     except psycopg.Error as error:
         # Whatever is wrong with the database: it is held and told, and written when the database is mended.
         raise StoreUnavailable(f"The violation cannot be written: {error}") from error
 
 
-async def _keep(conn: Conn, violation: Violation, *, held_back: int, told_at: datetime | None) -> None:
+async def _keep(conn: Conn, violation: Violation, *, told_at: datetime | None, counted: bool) -> bool:
+    """Whether it is new."""
     cursor = await conn.execute(
-        "INSERT INTO security_outbox (id, body, due_at, told_at) VALUES (%s, %s, %s, %s)"
+        "INSERT INTO security_outbox (id, body, due_at, told_at, counted) VALUES (%s, %s, %s, %s, %s)"
         " ON CONFLICT (id) DO NOTHING",
-        (violation.event_id, message_of(violation).decode(), violation.occurred_at, told_at),
+        (violation.event_id, message_of(violation).decode(), violation.occurred_at, told_at, counted),
     )
-    if cursor.rowcount:
-        entry = AuditEntry(
-            event=AuditEvent.TENANT_ISOLATION_VIOLATION,
-            actor=violation.actor,
-            tenant_id=violation.tenant_id,
-            detail={**violation.detail(), "held_back_before": held_back},
-        )
-        await add_entry(conn, entry)
+    return cursor.rowcount == 1
+
+
+def _entry(violation: Violation, *, held_back: int) -> AuditEntry:
+    return AuditEntry(
+        event=AuditEvent.TENANT_ISOLATION_VIOLATION,
+        actor=violation.actor,
+        tenant_id=violation.tenant_id,
+        detail={**violation.detail(), "held_back_before": held_back},
+    )
 
 
 def message_of(violation: Violation) -> bytes:
     """The bytes that are signed and sent."""
     return orjson.dumps(violation.message())
+
+
+async def take_uncounted(conn: Conn) -> list[tuple[TenantId, str]]:
+    """Who asked, and the source, of each violation that no metric has counted: to one caller, once."""
+    cursor = await conn.execute("UPDATE security_outbox SET counted = true WHERE NOT counted RETURNING body")
+    messages = [orjson.loads(row["body"]) for row in await cursor.fetchall()]
+    return [(TenantId(UUID(each["detail"]["asked_by"])), each["source"]) for each in messages]
 
 
 async def claim_due(conn: Conn, now: datetime) -> list[Due]:
