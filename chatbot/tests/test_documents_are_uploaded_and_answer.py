@@ -15,7 +15,6 @@ import pytest
 from psycopg import sql
 
 from chatbot.core.documents import LARGEST_DOCUMENT, LEASE, MOST_ATTEMPTS, Event, RevisionRef
-from chatbot.errors import EmbeddingFailed
 from chatbot.stages.ingest import ingest
 from chatbot.stages.ports import Outside
 from chatbot.stages.sweep import sweep
@@ -199,10 +198,10 @@ class Broken:
         self.tokens = healthy.tokens
 
     async def embed(self, texts: Any) -> Any:
-        raise EmbeddingFailed("The embedding service answered 503: busy")
+        raise RuntimeError("a fault that nobody foresaw")
 
 
-async def test_a_fault_of_others_is_tried_again_and_in_the_end_told(bot: Chatbot) -> None:
+async def test_a_fault_of_ours_is_tried_again_and_in_the_end_told(bot: Chatbot) -> None:
     """Each attempt waits longer; the reason is visible meanwhile; after the last one the document fails with it."""
     from dataclasses import replace
 
@@ -213,7 +212,7 @@ async def test_a_fault_of_others_is_tried_again_and_in_the_end_told(bot: Chatbot
         assert await work(bot) == [Event.RETRY]
         seen = await status_of(bot, body["id"])
         assert (seen["status"], seen["attempt"]) == ("queued", attempt)
-        assert "answered 503" in seen["reason"]
+        assert "The program failed" in seen["reason"]
         assert await work(bot) == []  # not due yet
         bot.clock.fast_forward(2 * 4 ** (attempt - 1) + 1)
     assert await work(bot) == [Event.FAIL]

@@ -256,10 +256,14 @@ class DocumentRefused(ChatbotError):
 
 
 class EmbeddingFailed(ChatbotError):
-    """The embedding service gave no vectors."""
+    """The embedding service gave no vectors. `after` is how many seconds it asked us to wait."""
 
     permanent = False
     remedy = "Try again in some seconds. Operators see the reason in the log."
+
+    def __init__(self, message: str, *, after: float | None = None) -> None:
+        super().__init__(message)
+        self.after = after
 
 
 class FetchFailed(ChatbotError):

@@ -22,6 +22,7 @@ LONGEST_TITLE = 200
 # One document has to fit into a worker's memory while it is embedded: about 1,500 pages.
 MOST_PASSAGES = 5_000
 MOST_ATTEMPTS = 5
+LONGEST_WAIT = timedelta(minutes=5)
 # Longer than the longest step between two looks at it: a parser may take 60 s.
 LEASE = timedelta(seconds=90)
 
@@ -106,7 +107,9 @@ class RevisionRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """A revision that a worker holds. `ref.attempt` is its claim: a later one makes it void."""
+    """A revision that a worker holds. `ref.attempt` is its claim: a later one makes it void. `tries` counts those of its own,
+    without the attempts that an outage ended.
+    """
 
     ref: RevisionRef
     title: str
@@ -114,6 +117,7 @@ class Taken:
     url: str | None
     media_type: str | None
     actor: str
+    tries: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +142,8 @@ def before(event: Event) -> list[Status]:
 
 
 def backoff(attempt: int) -> timedelta:
-    """How long to wait after the attempt, counted from 1: 2 s, 8 s, 32 s, 2 min."""
-    return timedelta(seconds=2 * 4 ** (attempt - 1))
+    """How long to wait after the attempt, counted from 1: 2 s, 8 s, 32 s, 2 min, then 5 min each."""
+    return min(LONGEST_WAIT, timedelta(seconds=2 * 4 ** (min(attempt, 9) - 1)))
 
 
 def clean_title(title: str) -> str:

@@ -17,6 +17,7 @@ import orjson
 from chatbot.core.passages import DIMENSIONS, Vector
 from chatbot.errors import ConfigError, EmbeddingFailed
 from chatbot.integrations import minilm
+from chatbot.integrations.llm import seconds_in
 
 TIMEOUT = timedelta(seconds=30)
 # A batch is short enough for others to come in between: a question does not wait for a whole document.
@@ -92,8 +93,11 @@ class EmbeddingEndpoint:
 class RemoteEmbedder:
     """A service. Texts are cut by the tokenizer of the model here, which counts about as others do."""
 
-    def __init__(self, session: aiohttp.ClientSession, endpoint: EmbeddingEndpoint) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, endpoint: EmbeddingEndpoint, *, timeout: timedelta = TIMEOUT
+    ) -> None:
         self.name = endpoint.model
+        self._timeout = timeout.total_seconds()
         self._session = session
         self._url = endpoint.base_url.rstrip("/") + "/embeddings"
         self._headers = {"Content-Type": "application/json"}
@@ -118,14 +122,17 @@ class RemoteEmbedder:
         body = {"model": self.name, "input": batch, "dimensions": DIMENSIONS, "encoding_format": "float"}
         try:
             async with (
-                asyncio.timeout(TIMEOUT.total_seconds()),
+                asyncio.timeout(self._timeout),
                 self._session.post(
                     self._url, data=orjson.dumps(body), headers=self._headers, allow_redirects=False
                 ) as response,
             ):
                 if response.status != 200:
                     said = (await response.content.read(_SHOWN)).decode(errors="replace")
-                    raise EmbeddingFailed(f"The embedding service answered {response.status}: {said}")
+                    raise EmbeddingFailed(
+                        f"The embedding service answered {response.status}: {said}",
+                        after=seconds_in(response.headers.get("Retry-After")),
+                    )
                 answer = bytearray()
                 async for part in response.content.iter_any():
                     answer += part
@@ -136,7 +143,7 @@ class RemoteEmbedder:
                 return bytes(answer)
         except TimeoutError as error:
             raise EmbeddingFailed(
-                f"The embedding service did not answer within {TIMEOUT.total_seconds():g} s."
+                f"The embedding service did not answer within {self._timeout:g} s."
             ) from error
         except aiohttp.ClientError as error:
             raise EmbeddingFailed(f"The embedding service cannot be reached: {error}") from error

@@ -127,7 +127,7 @@ class ChatModel:
         told = f"{self.name} answered {response.status}: {said}"
         if response.status in _REFUSED:
             return ProviderRefused(told)
-        after = _seconds(response.headers.get("Retry-After"))
+        after = seconds_in(response.headers.get("Retry-After"))
         # Too many requests: at once would be one more of them, unless we are told when.
         again = response.status >= 500 or after is not None
         return ProviderUnavailable(told, again=again, after=after)
@@ -188,7 +188,7 @@ class ChatModel:
             ) from error
 
 
-def _seconds(header: str | None) -> float | None:
+def seconds_in(header: str | None) -> float | None:
     """Retry-After in seconds. Its other form, a date, is not sent by these providers and counts as none."""
     try:
         seconds = float(header or "")

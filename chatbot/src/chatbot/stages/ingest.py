@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import structlog
 
@@ -13,7 +14,7 @@ from chatbot.core.passages import Piece, Vector, embedded_text
 from chatbot.core.pieces import cut
 from chatbot.core.tenancy import Tenant
 from chatbot.core.violation import Source as Seen
-from chatbot.errors import ChatbotError, DocumentRefused
+from chatbot.errors import ChatbotError, ConfigError, DocumentRefused, EmbeddingFailed
 from chatbot.stages.ports import Outside, now_of
 from chatbot.stages.read import read
 from chatbot.stages.withhold import withhold_foreign
@@ -26,6 +27,7 @@ log = structlog.get_logger()
 
 # Passages embedded between two looks at the lease.
 STRIDE = 32
+MOST_ASKED = timedelta(hours=1)
 
 
 class LostHold(Exception):
@@ -40,7 +42,7 @@ async def ingest(outside: Outside, ref: RevisionRef) -> Event | None:
         return None
     caller = Caller(tenant=Tenant(tenant_id=ref.tenant_id, name=""), actor=taken.actor, kind=CallerKind.ADMIN)
     await withhold_foreign(outside, caller, [taken.ref.tenant_id], source=Seen.JOB)
-    if taken.ref.attempt > MOST_ATTEMPTS:
+    if taken.tries > MOST_ATTEMPTS:
         # Each time before, the worker ended before it could say why.
         return await _fail(outside, taken, f"Reading it ended the worker {MOST_ATTEMPTS} times.")
     try:
@@ -120,24 +122,34 @@ async def _fail(outside: Outside, taken: Taken, reason: str) -> Event | None:
 
 
 async def _retry(outside: Outside, taken: Taken, error: Exception) -> Event | None:
-    """Later again, unless it was the last attempt. Whoever reads the reason is told nothing of our insides."""
+    """Later again, unless it was the last attempt. Whoever reads the reason is told nothing of our insides.
+
+    While there are no embeddings the document waits, for as long as it takes: it is not at fault.
+    """
+    excused = isinstance(error, EmbeddingFailed | ConfigError)
     known = isinstance(error, ChatbotError)
     reason = str(error) if known else "The program failed while reading it; its log says more."
-    if taken.ref.attempt >= MOST_ATTEMPTS:
-        return await _fail(outside, taken, f"{reason} Tried {taken.ref.attempt} times.")
-    due_at = now_of(outside.clocks) + backoff(taken.ref.attempt)
+    if taken.tries >= MOST_ATTEMPTS and not excused:
+        return await _fail(outside, taken, f"{reason} Tried {taken.tries} times.")
+    due_at = now_of(outside.clocks) + _wait_after(taken, error)
     async with outside.database.tenant(taken.ref.tenant_id) as conn:
-        if not await note_retry(conn, taken.ref, reason=reason, due_at=due_at):
+        if not await note_retry(conn, taken.ref, reason=reason, due_at=due_at, excused=excused):
             return None
     DOCUMENTS.labels(result=Event.RETRY).inc()
     log.warning("document_tried_again", reason=reason, due_at=due_at.isoformat(), **_named(taken))
     return Event.RETRY
 
 
+def _wait_after(taken: Taken, error: Exception) -> timedelta:
+    """Longer with each attempt, and at least as long as a service asks for, which may not ask for ever."""
+    asked = timedelta(seconds=(error.after if isinstance(error, EmbeddingFailed) else None) or 0.0)
+    return max(backoff(taken.ref.attempt), min(asked, MOST_ASKED))
+
+
 async def _give_back(outside: Outside, taken: Taken) -> None:
     async with outside.database.tenant(taken.ref.tenant_id) as conn:
         reason = "The worker was stopped in the middle."
-        await note_retry(conn, taken.ref, reason=reason, due_at=now_of(outside.clocks))
+        await note_retry(conn, taken.ref, reason=reason, due_at=now_of(outside.clocks), excused=True)
 
 
 def _named(taken: Taken) -> dict[str, object]:

@@ -158,7 +158,7 @@ async def take(conn: Conn, ref: RevisionRef, now: datetime) -> Taken | None:
         "   AND ((r.status = ANY (%(before)s) AND r.due_at <= %(now)s)"
         "        OR (r.status = ANY (%(held)s) AND r.lease_until <= %(now)s))"
         "   AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = %(tenant_id)s AND t.suspended_at IS NOT NULL)"
-        " RETURNING r.tenant_id, r.attempt, r.media_type, r.actor, d.title, d.source, d.url",
+        " RETURNING r.tenant_id, r.attempt, r.attempt - r.excused AS tries, r.media_type, r.actor, d.title, d.source, d.url",
         {
             **_key(ref),
             "status": after(Status.QUEUED, Event.TAKE),
@@ -183,6 +183,7 @@ async def take(conn: Conn, ref: RevisionRef, now: datetime) -> Taken | None:
         url=row["url"],
         media_type=row["media_type"],
         actor=row["actor"],
+        tries=row["tries"],
     )
 
 
@@ -217,12 +218,14 @@ async def note_failed(conn: Conn, ref: RevisionRef, *, reason: str, now: datetim
     return cursor.rowcount == 1
 
 
-async def note_retry(conn: Conn, ref: RevisionRef, *, reason: str, due_at: datetime) -> bool:
-    """Queued again, for later. False: the revision is no longer held."""
+async def note_retry(
+    conn: Conn, ref: RevisionRef, *, reason: str, due_at: datetime, excused: bool = False
+) -> bool:
+    """Queued again, for later; an attempt that is excused does not count. False: the revision is no longer held."""
     cursor = await conn.execute(
-        "UPDATE revisions SET status = %s, reason = %s, lease_until = NULL, due_at = %s"
+        "UPDATE revisions SET status = %s, reason = %s, lease_until = NULL, due_at = %s, excused = excused + %s"
         " WHERE tenant_id = %s AND document_id = %s AND revision = %s AND attempt = %s AND status = ANY (%s)",
-        (after(Status.PARSING, Event.RETRY), reason, due_at, *_held(ref, Event.RETRY)),
+        (after(Status.PARSING, Event.RETRY), reason, due_at, int(excused), *_held(ref, Event.RETRY)),
     )
     return cursor.rowcount == 1
 
