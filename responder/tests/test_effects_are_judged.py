@@ -206,6 +206,15 @@ def test_shell(text: str, effect: Effect | None, bounded: bool | None) -> None:
         assert (judged.effect, judged.bounded) == (effect, bounded), judged.reason
 
 
+def test_watching_a_line_is_judged_as_watching_a_command() -> None:
+    """A terminal in what is watched does not make it wait for a person, whether watch is given words or a line."""
+    words, line = (
+        shell(f"watch {text}", 1)
+        for text in ("kubectl exec -it x -- df", "'kubectl exec -it x -- df | head'")
+    )
+    assert (words.effect, words.trait) == (line.effect, line.trait) == (Effect.UNKNOWN, None)
+
+
 @pytest.mark.parametrize(
     "text",
     [

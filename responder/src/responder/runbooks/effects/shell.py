@@ -80,7 +80,9 @@ def _watched(text: str) -> str | None:
 def _once(inner: Statement, text: str) -> Statement:
     """What is watched, run once, is the bounded form."""
     if inner.effect is not Effect.READ:
-        return replace(inner, text=text, rewrite=None)
+        # As with one command: of what repeats something that cannot be placed, nothing more is concluded.
+        trait = inner.trait if inner.effect is Effect.MUTATE else None
+        return replace(inner, text=text, rewrite=None, trait=trait)
     rewrite = inner.text if inner.bounded else inner.rewrite
     return replace(
         inner, text=text, bounded=False, reason=files.WATCHES, rewrite=rewrite, trait=Trait.ENDLESS
