@@ -12,6 +12,7 @@ import pytest
 from responder.core.runbook import Unit
 from responder.runbooks.conditions import condition
 from responder.runbooks.escalations import escalation
+from responder.runbooks.reader import parse_runbook
 
 PHRASES: dict[str, list[list[Any]]] = tomllib.loads(
     Path(__file__).with_name("phrases.toml").read_text(encoding="utf-8")
@@ -28,6 +29,29 @@ def test_a_threshold_in_words(row: list[Any]) -> None:
     assert found.for_ == (timedelta(seconds=seconds) if seconds else None)
     assert found.quantile == (pytest.approx(quantile) if quantile else None)
     assert found.raw == raw
+
+
+@pytest.mark.parametrize(
+    ("sentence", "value"),
+    [
+        ("This alert fires when the lag is over 60s.", 60),
+        ("Alerts when the disk is above 90% for 10 minutes.", 90),
+        ("Alert if the queue holds more than 100 jobs.", 100),
+        ("This alert occurs when the error rate exceeds 5%.", 5),
+        ("An alert is issued as soon as memory is above 80%.", 80),
+        ("The alert has fired because the CPU is above 75% for 10 minutes.", 75),
+        # What is the case when it fires, what it harms, whom it wakes: not what it measures.
+        ("The error rate is above 5%.", None),
+        ("This alert means that more than 500 people cannot sign in.", None),
+        ("Alert the database team if the lag is above 60s.", None),
+        ("This alert fires when the lag is above 60s. It also fires when the lag is above 90s.", None),
+    ],
+)
+def test_a_threshold_in_a_sentence(sentence: str, value: float | None) -> None:
+    """Only where the words say that the alert fires then, and only at one limit; else there is none that could be told."""
+    page = f"# DiskFull\n\n## Meaning\n\n{sentence}\n\n## Diagnosis\n\n- Look\n"
+    found = parse_runbook(page, path="DiskFull.md").alerts[0].threshold
+    assert (found and found.value) == value
 
 
 @pytest.mark.parametrize("row", PHRASES["escalations"], ids=lambda row: row[0])

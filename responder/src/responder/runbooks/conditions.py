@@ -22,6 +22,10 @@ _SPAN = (
     r"(?:\s*(?:window|period|straight|or (?:more|longer)|consecutively))?"
 )
 _FOR = re.compile(rf"[\s,;]+\(?{_HOLDS}\s+{_SPAN}\)?[\s.)]*$", re.IGNORECASE)
+# "The lag is over 60s" compares: only without a verb in front of it is "over 60s" how long.
+_IS_OVER = re.compile(
+    r"\b(?:is|are|was|were|goes|go|rises?|stays?|remains?)\s+over\s+(?=[~\u2248]?\d)", re.IGNORECASE
+)
 _NUMBER = r"(?P<value>\d[\d,]*(?:\.\d+)?)"
 _COMPARE = re.compile(
     rf"^\s*(?P<before>[^<>\u2264\u2265=]*?)\s*(?P<op>>=|<=|==|>|<|\u2265|\u2264)\s*{_NUMBER}\s*(?P<after>.*)$",
@@ -80,13 +84,12 @@ def condition(raw: str) -> Condition:
             raw=raw, metric=raw, op="state", value=None, unit=Unit.STATE, quantile=None, for_=None
         )
     text = _SPELLED.sub(_spelled, raw.replace("`", "").replace("**", "")).strip().rstrip(".")
-    lasting = _FOR.search(text)
-    head, for_ = (text[: lasting.start()], duration(lasting[1])) if lasting else (text, None)
+    head, for_ = _lasting(_IS_OVER.sub("> ", text))
     for pattern, sign in _SPOKEN:
         head = pattern.sub(sign, head)
     found = _COMPARE.match(head)
     if found is None or _SEVERAL.search(head):
-        state = text[: lasting.start()] if lasting else text
+        state, for_ = _lasting(text)
         return Condition(
             raw=raw, metric=state, op="state", value=None, unit=Unit.STATE, quantile=None, for_=for_
         )
@@ -98,6 +101,12 @@ def condition(raw: str) -> Condition:
     metric = " ".join(part for part in (before, after.strip(" ,()")) if part)
     op = _OPS.get(found["op"], found["op"])
     return Condition(raw=raw, metric=metric, op=op, value=value, unit=unit, quantile=quantile, for_=for_)
+
+
+def _lasting(text: str) -> tuple[str, timedelta | None]:
+    """The words without how long they must hold at their end, and that."""
+    found = _FOR.search(text)
+    return (text[: found.start()], duration(found[1])) if found else (text, None)
 
 
 _FOR_INSIDE = re.compile(rf"\b{_HOLDS}\s+{_SPAN}", re.IGNORECASE)

@@ -199,10 +199,12 @@ def severity_in_title(title: str) -> str | None:
     return severity(found[1]) if found else None
 
 
+_IS_FIRED = r"fired|triggered|raised|sent|activated|issued|generated|emitted"
 _FIRES = re.compile(
-    r"\balerts?\b[^.:;]{0,40}?\b(?:fires?|triggers?|goes off|is (?:fired|triggered|raised|sent)|will (?:fire|trigger))\s+"
-    r"(?:when|if|once|after|because|whenever)\s+(?P<clause>.+)$"
-    r"|\b(?:fires?|triggers?|triggered|fired|firing|raised)\s+(?:when|if|once|whenever)\s+(?P<bare>.+)$",
+    rf"\balerts?\b[^.:;]{{0,40}}?\b(?:fires?|triggers?|goes off|activates?|occurs?|has fired|(?:is|are|gets?) (?:{_IS_FIRED})"
+    rf"|will (?:fire|trigger|occur|be (?:{_IS_FIRED})))\s+(?:when|if|once|after|because|whenever|as soon as)\s+(?P<clause>.+)$"
+    r"|\b(?:fires?|triggers?|triggered|fired|firing|raised)\s+(?:when|if|once|whenever|as soon as)\s+(?P<bare>.+)$"
+    r"|^alerts?\s+(?:when|if|once|whenever|as soon as)\s+(?P<told>.+)$",
     re.IGNORECASE | re.DOTALL,
 )
 _ASIDE = re.compile(
@@ -228,7 +230,7 @@ def threshold(section: Section, metas: Sequence[Meta]) -> Condition | None:
 def _fires_when(text: str) -> Iterator[Condition]:
     for sentence in _SENTENCE.split(text):
         if found := _FIRES.search(" ".join(sentence.split())):
-            clause = _ASIDE.split(found["clause"] or found["bare"])[0]
+            clause = _ASIDE.split(found["clause"] or found["bare"] or found["told"])[0]
             read = condition(clause.strip(" ."))
             if read.value is not None:
                 yield read
