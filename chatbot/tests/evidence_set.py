@@ -72,7 +72,13 @@ async def _asked(parts: Outside, tenant: Tenant, question: dict[str, Any]) -> As
     text = searched_for(question["ask"], turns)
     (vector,) = await parts.embedder.embed([text])
     passages = await search_passages(
-        parts.database, tenant.tenant_id, text, vector, telling=parts.embedder.telling(text), limit=TOP_K
+        parts.database,
+        tenant.tenant_id,
+        text,
+        vector,
+        telling=parts.embedder.telling(text),
+        model=parts.embedder.name,
+        limit=TOP_K,
     )
     holds = question.get("holds")
     return Asked(kind=question["kind"], text=question["ask"], holds=holds, passages=tuple(passages))

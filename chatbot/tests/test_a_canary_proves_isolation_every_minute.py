@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -21,6 +22,7 @@ from chatbot.stages.probe import PATHS, Result, probe_isolation
 from chatbot.stages.tell import tell_responder
 from chatbot.store.tenants import all_tenants, known_tenants, tenant_of_name
 from chatbot.web.background import run_loops
+from chatbot.web.drain import Drain
 from chatbot_house import Chatbot
 
 HELD = dict.fromkeys(PATHS, Result.HELD)
@@ -126,7 +128,7 @@ async def test_a_lost_secret_is_planted_again(chatbot: Chatbot, superuser_url: s
 async def test_the_server_probes_by_itself(chatbot: Chatbot) -> None:
     """The loop of the server goes round without being asked, and shows when it did."""
     before = REGISTRY.get_sample_value("isolation_probe_timestamp_seconds") or 0
-    running = asyncio.create_task(run_loops(chatbot.parts))
+    running = asyncio.create_task(run_loops(chatbot.parts, Drain(timedelta(seconds=1))))
     try:
         async with asyncio.timeout(15):
             while (REGISTRY.get_sample_value("isolation_probe_timestamp_seconds") or 0) <= before:

@@ -23,6 +23,7 @@ WITHOUT_TENANT = {
     "alembic_version": "the schema's revision",
     "answer_settings": "one row of settings for everybody, set by operators",
     "audit_chain": "the head of the one chain: a length and a hash",
+    "embedding_models": "names of models and since when, for all tenants",
     "feature_flags": "the operators' switches, for all tenants",
     "ip_blocks": "the networks that operators do not answer, for all tenants",
     "security_outbox": "what the responder must be told: identifiers and counts, read by no request",

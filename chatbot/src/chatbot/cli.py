@@ -1,4 +1,4 @@
-"""The commands: chatbot migrate · serve · work · tenant · member · key · widget · block · maintenance · unlock · document."""
+"""The commands: chatbot migrate · serve · work · reembed, and those of tenants, keys, orders and documents."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from pathlib import Path
 import uvloop
 
 from chatbot import config, worker
-from chatbot.bootstrap import CLOCKS
+from chatbot.bootstrap import CLOCKS, outside
 from chatbot.commands import keys, members, orders, tenants
 from chatbot.core.documents import LARGEST_DOCUMENT, Document, RevisionRef, Status
 from chatbot.core.tenancy import Tenant
 from chatbot.errors import BadRequest, ChatbotError, Conflict
+from chatbot.stages.reembed import reembed
 from chatbot.stages.upload import upload
 from chatbot.store.db import Database
 from chatbot.store.documents import document_of
@@ -50,6 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("migrate", help="bring roles and schema up to date").set_defaults(run=_migrate)
     commands.add_parser("serve", help="answer questions over HTTP").set_defaults(run=_serve)
     commands.add_parser("work", help="take jobs from the queue").set_defaults(run=_work)
+
+    commands.add_parser(
+        "reembed",
+        help="embed every passage again, after the embedding model was changed; stopped, it can be called again",
+    ).set_defaults(run=_reembed)
 
     tenants.add_to(commands)
     members.add_to(commands)
@@ -91,6 +97,19 @@ def _work(_: argparse.Namespace) -> None:
     settings = config.load_settings()
     configure_logging(level=settings.log_level, folder=settings.log_dir)
     asyncio.run(worker.work(settings))
+
+
+def _reembed(_: argparse.Namespace) -> None:
+    asyncio.run(_embed_again(config.load_settings()))
+
+
+async def _embed_again(settings: config.Settings) -> None:
+    async with outside(settings, application="chatbot reembed") as parts:
+        await parts.database.verify()
+        done = await reembed(parts)
+    print(
+        f"{done} passages were embedded again by {parts.embedder.name}. Start the servers and workers anew."
+    )
 
 
 def _add_documents(chosen: argparse.Namespace) -> None:

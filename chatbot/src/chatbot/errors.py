@@ -2,6 +2,7 @@
 
     ChatbotError
     ├── ConfigError            the environment is wrong: the program does not start
+    │   └── EmbeddingModelChanged  the stored vectors are not of the model that is configured
     ├── UnsafeDatabase         roles, policies or versions do not keep tenants apart: the program does not start
     ├── IllegalTransition      a state machine was asked for an event that its state does not allow
     ├── Unauthenticated        no key, or one that opens nothing
@@ -264,6 +265,15 @@ class EmbeddingFailed(ChatbotError):
     def __init__(self, message: str, *, after: float | None = None) -> None:
         super().__init__(message)
         self.after = after
+
+
+class EmbeddingModelChanged(ConfigError):
+    """The vectors that are stored are not of the model that is configured."""
+
+    remedy = (
+        "Set CHATBOT_EMBEDDINGS_URL and CHATBOT_EMBEDDINGS_MODEL back to what they were, or embed every passage again:"
+        " chatbot reembed. Then start the servers and workers anew."
+    )
 
 
 class FetchFailed(ChatbotError):

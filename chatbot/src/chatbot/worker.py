@@ -50,7 +50,8 @@ HANDLERS: dict[str, Handler] = {
 async def work(settings: Settings) -> None:
     """Works until SIGTERM or SIGINT; jobs under way may end first, for STOP_SECONDS at most, and go on elsewhere later.
 
-    Raises UnsafeDatabase when the database does not keep tenants apart.
+    Raises UnsafeDatabase when the database does not keep tenants apart, EmbeddingModelChanged when its vectors are another
+    model's.
     """
     server, thread = start_http_server(settings.worker_metrics_port, addr=settings.host)
     for name in HANDLERS:

@@ -10,8 +10,9 @@ from uuid import UUID
 from chatbot.core.breaker import State
 from chatbot.core.health import Condition, Health
 from chatbot.core.tenancy import TenantId
-from chatbot.errors import ProviderError, QueueUnavailable, StoreUnavailable
+from chatbot.errors import EmbeddingModelChanged, ProviderError, QueueUnavailable, StoreUnavailable
 from chatbot.stages.ports import Outside, Provider
+from chatbot.store.embedding_models import check_model
 from chatbot.store.passages import search_passages
 
 LONGEST = timedelta(seconds=2)
@@ -63,6 +64,11 @@ class Checks:
 
     async def _database(self) -> Verdict:
         await search_passages(self._outside.database, NOBODY, "health", None, limit=1)
+        async with self._outside.database.system() as conn:
+            try:
+                await check_model(conn, self._outside.embedder.name)
+            except EmbeddingModelChanged as error:
+                return DOWN, str(error)
         use = self._outside.database.use()
         if use.waiting:
             return DEGRADED, f"{use.waiting} requests wait for one of {use.largest} connections."

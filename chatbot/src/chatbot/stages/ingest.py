@@ -21,6 +21,7 @@ from chatbot.stages.withhold import withhold_foreign
 from chatbot.store.audit import add_entry
 from chatbot.store.corpora import corpus_of
 from chatbot.store.documents import keep_hold, make_live, note_failed, note_parsed, note_retry, take
+from chatbot.store.embedding_models import hold_model
 from chatbot.telemetry import DOCUMENTS, INGEST_SECONDS
 
 log = structlog.get_logger()
@@ -77,8 +78,12 @@ async def _make_passages(outside: Outside, taken: Taken) -> Event:
             raise LostHold
     vectors = await _embed(outside, taken, pieces)
     async with outside.database.tenant(tenant_id) as conn:
+        model = outside.embedder.name
+        await hold_model(conn, model)
         shelf = (await corpus_of(conn, tenant_id)).shelf
-        if not await make_live(conn, taken.ref, pieces, vectors, shelf=shelf, now=now_of(outside.clocks)):
+        if not await make_live(
+            conn, taken.ref, pieces, vectors, shelf=shelf, model=model, now=now_of(outside.clocks)
+        ):
             raise LostHold
         await add_entry(conn, _entry(taken, AuditEvent.DOCUMENT_READY, passages=len(pieces)))
     DOCUMENTS.labels(result=Event.EMBEDDED).inc()

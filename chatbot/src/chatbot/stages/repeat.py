@@ -9,20 +9,31 @@ from datetime import timedelta
 
 import structlog
 
-from chatbot.errors import ChatbotError, UnsafeDatabase
+from chatbot.errors import ChatbotError, EmbeddingModelChanged, UnsafeDatabase
 from chatbot.stages.ports import Outside
+from chatbot.store.embedding_models import check_model
 
 log = structlog.get_logger()
 
 VERIFY_EVERY = timedelta(seconds=1)
 
 
+async def verify(outside: Outside) -> None:
+    """The boot check, and that the stored vectors are of the model that is configured.
+
+    Raises UnsafeDatabase and EmbeddingModelChanged: the process must stop; and StoreUnavailable.
+    """
+    await outside.database.verify()
+    async with outside.database.system() as conn:
+        await check_model(conn, outside.embedder.name)
+
+
 async def verify_until_done(outside: Outside) -> None:
-    """Tries the boot check until PostgreSQL answers. Raises UnsafeDatabase: the process must stop."""
+    """Verifies, as soon as PostgreSQL answers. Raises UnsafeDatabase and EmbeddingModelChanged: the process must stop."""
     while True:
         try:
-            await outside.database.verify()
-        except UnsafeDatabase:
+            await verify(outside)
+        except (UnsafeDatabase, EmbeddingModelChanged):
             raise
         except ChatbotError as error:
             log.warning("database_not_verified", error=str(error))

@@ -32,6 +32,7 @@ async def retrieve(outside: Outside, caller: Caller, question: str, *, limit: in
             question,
             vector,
             telling=outside.embedder.telling(question),
+            model=outside.embedder.name,
             limit=limit,
         )
     await withhold_foreign(

@@ -237,6 +237,7 @@ async def make_live(
     vectors: Sequence[Vector],
     *,
     shelf: int | None,
+    model: str,
     now: datetime,
 ) -> bool:
     """The end: the passages of this revision answer in place of those before. False: it is no longer held."""
@@ -252,11 +253,11 @@ async def make_live(
     )
     async with conn.cursor() as many:
         await many.executemany(
-            "INSERT INTO passages (tenant_id, document_id, revision, position, page, heading, text, shelf, embedding)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s::halfvec)",
+            "INSERT INTO passages (tenant_id, document_id, revision, position, page, heading, text, shelf, model,"
+            " embedding) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::halfvec)",
             [
                 (ref.tenant_id, ref.document_id, ref.revision, position, piece.page, piece.heading, piece.text,
-                 shelf, vector_text(vector))
+                 shelf, model, vector_text(vector))
                 for position, (piece, vector) in enumerate(zip(pieces, vectors, strict=True))
             ],
         )  # fmt: skip

@@ -45,7 +45,7 @@ SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hns
 WORDS = "SELECT id FROM passages_with_words(%(question)s, %(limit)s)"
 PASSAGES = """
 SELECT p.tenant_id, p.id, p.document_id, d.title, p.heading, p.text, p.page,
-       -(p.embedding <#> %(vector)s::halfvec) AS similarity,
+       CASE WHEN p.model = %(model)s THEN -(p.embedding <#> %(vector)s::halfvec) END AS similarity,
        p.words @@ websearch_to_tsquery('english', %(telling)s) AS shares_telling
   FROM passages p JOIN documents d ON d.tenant_id = p.tenant_id AND d.id = p.document_id
  WHERE p.tenant_id = %(tenant_id)s AND d.tenant_id = %(tenant_id)s AND p.id = ANY (%(ids)s::uuid[])
@@ -59,11 +59,13 @@ async def search_passages(
     vector: Vector | None,
     *,
     telling: Sequence[str] = (),
+    model: str = "",
     limit: int,
 ) -> list[Passage]:
     """The passages that fit best, by both searches. Without a vector, by words alone. Raises StoreUnavailable.
 
-    `telling` are the words of the question that are rare in the language; none of them holds a quotation mark.
+    `telling` are the words of the question that are rare in the language; none of them holds a quotation mark. `model` made
+    the vector: with a passage of another one it has no similarity.
     """
     wanted = max(CANDIDATES, limit)
     values = {"tenant_id": tenant_id, "question": question, "limit": wanted}
@@ -79,6 +81,7 @@ async def search_passages(
         "tenant_id": tenant_id,
         "ids": best,
         "vector": vector_text(vector) if vector else None,
+        "model": model,
         "telling": wanted_words,
     }
     (found,) = await database.at_once(tenant_id, (PASSAGES, asked))

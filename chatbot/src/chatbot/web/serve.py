@@ -11,9 +11,9 @@ import uvicorn
 
 from chatbot.bootstrap import outside
 from chatbot.config import Settings
-from chatbot.errors import StoreUnavailable, UnsafeDatabase
+from chatbot.errors import EmbeddingModelChanged, StoreUnavailable, UnsafeDatabase
 from chatbot.stages.ports import Outside
-from chatbot.stages.repeat import verify_until_done
+from chatbot.stages.repeat import verify, verify_until_done
 from chatbot.web.app import create_app
 from chatbot.web.background import keep_orders, run_loops
 from chatbot.web.drain import Drain
@@ -51,14 +51,15 @@ class Server(uvicorn.Server):
 
 
 async def serve(settings: Settings) -> None:
-    """Serves until stopped. Raises UnsafeDatabase when the database does not keep tenants apart.
+    """Serves until stopped. Raises UnsafeDatabase when the database does not keep tenants apart,
+    EmbeddingModelChanged when its vectors are another model's.
 
     Starts without PostgreSQL: maintenance mode and health work, questions are answered with 503 until it is there
     and has passed the boot check.
     """
     async with outside(settings) as parts:
         try:
-            await parts.database.verify()
+            await verify(parts)
         except StoreUnavailable as error:
             log.error("started_without_database", error=str(error))
         drain = Drain(timedelta(seconds=settings.drain_seconds))
@@ -97,7 +98,7 @@ async def _background(parts: Outside, server: uvicorn.Server, drain: Drain) -> N
     try:
         await verify_until_done(parts)
         await run_loops(parts, drain)
-    except UnsafeDatabase as error:
+    except (UnsafeDatabase, EmbeddingModelChanged) as error:
         log.critical("unsafe_database", error=str(error))
         server.should_exit = True
         raise
