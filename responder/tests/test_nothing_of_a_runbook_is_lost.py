@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from responder.core.runbook import Action, Runbook
@@ -71,8 +71,16 @@ def _told(runbook: Runbook) -> list[Action]:
     ]
 
 
+# A heading that only what stands around it makes a remedy, or a diagnosis, over a part that says so itself.
+PROVED = "# RandomAlert\n\n**Fix:**\n\n## Verification\n\n**Fix:**\n\n```sh\nmarker_1\n```\n"
+LOOKED = "# RandomAlert\n\n## Diagnosis\n\nwords\n\n## Check the pods\n\n{}\n\n```sh\nmarker_1\n```\n"
+
+
 @settings(max_examples=400, deadline=None)
 @given(documents())
+@example(PROVED)
+@example(LOOKED.format("**Diagnosis:** look"))
+@example(LOOKED.format("### Zebra\n\n#### Diagnosis"))
 def test_each_command_is_told_once_or_named_as_not_understood(text: str) -> None:
     """A fence is an action of a step, of a remedy or aside of them, on its own line; else its lines are among the unknown."""
     runbook = parse_runbook(text, path="random.md")

@@ -225,12 +225,23 @@ def _set_roles(section: Section, lexicon: Lexicon, *, within: Role) -> None:
     for below in section.sections:
         _set_roles(below, lexicon, within=inner)
         if mended and below.role is Role.DIAGNOSIS and proves(below.title):
-            below.role = Role.REMEDIATION
+            _become(below, Role.REMEDIATION)
         mended = mended or below.role is Role.REMEDIATION
     if any(below.role is Role.DIAGNOSIS and below.level <= _HEADINGS for below in section.sections):
         for below in section.sections:
             if below.role is Role.UNKNOWN and below.level <= _HEADINGS and looks(below.title):
-                below.role = Role.DIAGNOSIS
+                _become(below, Role.DIAGNOSIS)
+
+
+def _become(section: Section, role: Role) -> None:
+    """Gives the section another role. What has that role below becomes a piece of it, as if it had been so from the start."""
+    section.role = role
+    pieces = list(section.sections)
+    while pieces:
+        piece = pieces.pop()
+        if piece.role in {role, Role.UNKNOWN}:
+            piece.role = Role.UNKNOWN
+            pieces += piece.sections
 
 
 def _role(section: Section, lexicon: Lexicon, within: Role) -> Role:
