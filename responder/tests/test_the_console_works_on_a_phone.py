@@ -154,6 +154,10 @@ async def test_the_remedy_asks_and_a_wrong_answer_can_be_mended(
     await page.reload()
     await expect(page.get_by_text("suspect_ip = 203.0.113.9")).to_be_visible()
     await expect(field).to_have_value("203.0.113.9")
+    # What is approved stands above, what another look would take below: a field that is changed now changes no approval.
+    order = await page.locator("#remedies button, #remedies input:not([type=hidden])").all_inner_texts()
+    assert order == ["Do it", "", "Look again"]
+    await field.fill("203.0.113.10")
     await press(page, "Do it")
     await asking.work()
     assert asking.world.blocks == {"203.0.113.9": {"ip": "203.0.113.9"}}
