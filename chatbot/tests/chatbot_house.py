@@ -61,12 +61,15 @@ class Upstream:
     generated: int = 0  # tokens that it made, whoever may have read them
     probes: int = 0
     accepted: asyncio.Event = field(default_factory=asyncio.Event)
+    last_byte_after: float = 0.0  # seconds from the end of the text to the end of the answer
+    connections: set[object] = field(default_factory=set)  # that questions came through
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     release: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(await request.json())
+        self.connections.add(request.transport)
         if self.mode.isdecimal() or self.fails:
             self.fails = max(0, self.fails - 1)
             headers = {"Retry-After": self.retry_after} if self.retry_after else {}
@@ -101,6 +104,7 @@ class Upstream:
             last = {"choices": [], "usage": self.usage}
             await answer.write(b"data: " + json.dumps(last).encode() + b"\n\n")
         await answer.write(b"data: [DONE]\n\n")
+        await asyncio.sleep(self.last_byte_after)
         return answer
 
     async def say(self, answer: web.StreamResponse, token: str) -> None:

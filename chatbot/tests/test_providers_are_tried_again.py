@@ -31,6 +31,14 @@ async def test_a_stumble_is_tried_again(chatbot: Chatbot, groq: Upstream, openai
     assert await chatbot.metric('llm_retries_total{provider="groq"}') >= 1
 
 
+async def test_one_connection_serves_one_question_after_the_other(chatbot: Chatbot, groq: Upstream) -> None:
+    """An answer is read to its last byte, so that the next question does not wait for a new connection."""
+    groq.last_byte_after = 0.005
+    for question in (QUESTION, "Until when is a refund possible?", "Is a refund possible after 20 days?"):
+        await chatbot.ask(question)
+    assert (len(groq.asked), len(groq.connections)) == (3, 1)
+
+
 async def test_a_wait_that_the_provider_asks_for_is_kept(chatbot: Chatbot, groq: Upstream) -> None:
     """Retry-After of a part of a second: not asked before it is over."""
     groq.fails, groq.retry_after = 1, "0.4"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -22,6 +22,8 @@ from chatbot.errors import ProviderRefused, ProviderUnavailable
 # These say that the request is at fault; every other error says that the provider, or our account there, is.
 _REFUSED = frozenset({400, 413, 422})
 _SHOWN = 200
+# Seconds that the end of a connection's answer is waited for after the end of its text.
+_LAST_BYTE = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +151,7 @@ class ChatModel:
                 if data == b"[DONE]":
                     if not began:
                         raise ProviderUnavailable(f"{self.name} gave an empty answer.", again=True)
+                    await _read_out(response)
                     return
                 for piece in self._pieces(data) if data else ():
                     began = began or isinstance(piece, str)
@@ -186,6 +189,14 @@ class ChatModel:
             raise ProviderUnavailable(
                 f"{self.name} sent what is not a chat completion: {data[:_SHOWN]!r}"
             ) from error
+
+
+async def _read_out(response: aiohttp.ClientResponse) -> None:
+    """To the last byte, if it comes soon: then the connection serves the next question too, which saves making one."""
+    with suppress(TimeoutError, aiohttp.ClientError):
+        async with asyncio.timeout(_LAST_BYTE):
+            while await response.content.readany():
+                pass
 
 
 def seconds_in(header: str | None) -> float | None:
