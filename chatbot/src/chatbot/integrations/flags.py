@@ -76,10 +76,11 @@ class Flags:
         domain = f"chatbot-{uuid4().hex}"
         api.set_provider_and_wait(self._provider, domain)
         self._client = api.get_client(domain)
+        self._enabled = self._evaluated()
 
     def enabled(self, name: str) -> bool:
         """Whether the flag is on."""
-        return self._client.get_boolean_value(name, KNOWN[name][0])
+        return self._enabled[name]
 
     def all(self) -> Mapping[str, Flag]:
         """Every known flag, by name."""
@@ -90,4 +91,9 @@ class Flags:
         copy = with_defaults(stored)
         if copy != self._provider.copy:
             self._provider.copy = copy
+            self._enabled = self._evaluated()
             log.info("flags_changed", enabled=sorted(name for name, flag in copy.items() if flag.enabled))
+
+    def _evaluated(self) -> Mapping[str, bool]:
+        """No flag depends on who asks: evaluated once for each change, and not several times for every answer."""
+        return {name: self._client.get_boolean_value(name, default) for name, (default, _) in KNOWN.items()}
