@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from datetime import timedelta
 from types import FrameType
 
@@ -23,6 +24,9 @@ log = structlog.get_logger()
 # Request line and headers together.
 LARGEST_HEAD = 32 * 1024
 KEEP_ALIVE_SECONDS = 15
+
+# New objects that are left over before the young, the middle and the old are looked through; Python's own are 700, 10, 10.
+COLLECT_AFTER = (20_000, 20, 50)
 
 # After the streams have ended or were cut: what is left of other requests.
 STOP_SECONDS = 5
@@ -83,6 +87,7 @@ async def serve(settings: Settings) -> None:
         )
         background = asyncio.create_task(_background(parts, server, drain))
         orders = asyncio.create_task(keep_orders(parts))
+        _spare_what_stays()
         try:
             log.info("serving", host=settings.host, port=settings.port)
             await server.serve()
@@ -92,6 +97,16 @@ async def serve(settings: Settings) -> None:
             await asyncio.wait({background, orders})
         if not background.cancelled() and (fault := background.exception()):
             raise fault
+
+
+def _spare_what_stays() -> None:
+    """What is here by now stays as long as the process: not looked through again for what could be freed.
+
+    A look through all of it stopped every answer for up to 0.1 s, and took a seventh of the time of a cached one.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 async def _background(parts: Outside, server: uvicorn.Server, drain: Drain) -> None:
