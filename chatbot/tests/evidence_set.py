@@ -17,6 +17,7 @@ from chatbot.core.history import Turn, searched_for
 from chatbot.core.passages import Passage
 from chatbot.core.tenancy import KEY_BYTES, Tenant, api_key
 from chatbot.stages.ports import Outside
+from chatbot.store.corpora import NOTHING
 from chatbot.store.passages import search_passages
 from chatbot.store.tenants import create_tenant
 from chatbot_house import add_document
@@ -76,6 +77,7 @@ async def _asked(parts: Outside, tenant: Tenant, question: dict[str, Any]) -> As
         tenant.tenant_id,
         text,
         vector,
+        corpus=NOTHING,
         telling=parts.embedder.telling(text),
         model=parts.embedder.name,
         limit=TOP_K,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from typing import Any
+from uuid import uuid4
 
+from chatbot.core.answers import Kind, Usage
 from chatbot.core.history import Turn, tokens_of, within
+from chatbot.core.quotas import day_of
 from chatbot.core.tenancy import PREFIX_BYTES, SECRET_BYTES, api_key
 from chatbot.store.api_keys import add_key
+from chatbot.store.conversations import Exchange, Kept, keep_exchanges, messages_of
+from chatbot.store.usage import usage_on
 from chatbot_house import Chatbot, Upstream
 
 QUESTION = "When is a refund possible?"
@@ -44,6 +50,43 @@ async def test_a_question_that_goes_on_is_looked_up_with_the_one_before(chatbot:
     conversation = await begun(chatbot)
     _, events, _ = await chatbot.ask("And for shoes?", conversation_id=conversation)
     assert events[-1][1]["kind"] == "generated"
+
+
+async def test_a_conversation_deleted_meanwhile_keeps_nothing_and_harms_nobody(
+    chatbot: Chatbot, groq: Upstream
+) -> None:
+    """The answer stands, without a conversation; the one that ends at the same moment is kept."""
+    gone = await begun(chatbot)
+    groq.mode = "hold"
+    going_on = asyncio.create_task(chatbot.ask("And how long is that for shoes?", conversation_id=gone))
+    beginning = asyncio.create_task(chatbot.ask("Until when is a refund possible?"))
+    while len(groq.asked) < 3:
+        await asyncio.sleep(0.01)
+    async with chatbot.http.delete(
+        f"{chatbot.url}/api/conversations/{gone}", headers={"X-Api-Key": chatbot.keys["acme"]}
+    ) as answer:
+        assert answer.status in {200, 204}
+    groq.release.set()
+    (_, left, _), (_, kept, _) = await going_on, await beginning
+    assert (left[-1][1]["kind"], left[-1][1]["conversation_id"]) == ("generated", None)
+    assert kept[-1][1]["conversation_id"]
+
+
+async def test_an_exchange_sent_twice_is_kept_and_counted_once(chatbot: Chatbot) -> None:
+    """A connection that breaks after the commit makes it be sent again: one question, one answer, one cost."""
+    tenant_id, database = chatbot.tenants["acme"].tenant_id, chatbot.parts.database
+    usage = Usage(prompt_tokens=40, completion_tokens=2, estimated=False)
+    exchange = Exchange(question=QUESTION, answer="30 days.", kind=Kind.GENERATED, usage=usage, sources=())
+    day = day_of(chatbot.parts.clocks.wall())
+    new = Kept(conversation_id=uuid4(), owner="key x", exchange=exchange, requests=1, tokens=42)
+    further = Kept(conversation_id=new.conversation_id, owner=None, exchange=exchange, requests=1, tokens=42)
+    for kept in (new, new, further, further):
+        assert await keep_exchanges(database, tenant_id, [kept], day=day) == {new.conversation_id}
+    async with database.tenant(tenant_id) as conn:
+        messages = await messages_of(conn, tenant_id, new.conversation_id)
+        used = await usage_on(conn, tenant_id, day)
+    assert [message["role"] for message in messages] == ["user", "assistant"] * 2
+    assert (used.requests, used.tokens) == (2, 84)
 
 
 def test_older_turns_are_dropped_whole_and_the_newest_stay() -> None:

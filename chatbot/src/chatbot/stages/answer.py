@@ -110,7 +110,7 @@ async def _search(
 ) -> tuple[Passage, ...]:
     wanted, limit = searched_for(text, start.turns), start.settings.similarity_top_k
     with span(outside, "retrieve", whole, **{"chatbot.top_k": limit}) as traced:
-        found = await retrieve(outside, caller, wanted, limit=limit)
+        found = await retrieve(outside, caller, wanted, corpus=start.corpus, limit=limit)
         traced.set_attribute("chatbot.passages", len(found))
     if not outside.flags.enabled(RERANK):
         return found
@@ -153,14 +153,15 @@ async def _again(outside: Outside, question: Question, answer: CachedAnswer) -> 
         usage=NO_USAGE,
         sources=tuple(str(source["id"]) for source in answer.sources),
     )
-    counted = question.reservation is not None
     yield Done(
         kind=answer.kind,
         provider=answer.provider,
         model=answer.model,
         usage=NO_USAGE,
         cached=True,
-        conversation_id=await remember(outside, question.caller, None, exchange, counted=counted),
+        conversation_id=await remember(
+            outside, question.caller, None, exchange, reservation=question.reservation
+        ),
     )
 
 
@@ -184,7 +185,7 @@ async def _anew(outside: Outside, question: Question) -> AsyncGenerator[Part]:
     finally:
         ANSWERS.labels(kind=ending.kind if ending else "cancelled").inc()
         RAG_SECONDS.observe(outside.clocks.monotonic() - question.asked_at)
-        if question.reservation is not None:
+        if ending is None and question.reservation is not None:
             await asyncio.shield(_settle(outside, question.reservation, spent.usage))
     if ending is None:
         raise RuntimeError("the text ended without saying how")
@@ -195,16 +196,34 @@ async def _anew(outside: Outside, question: Question) -> AsyncGenerator[Part]:
         usage=spent.usage,
         sources=source_ids(question.passages),
     )
-    if question.found is not None:
-        await keep_answer(outside, question.found, _to_keep(question, ending, exchange, sources))
+    # Whoever leaves now has been answered: it is kept, and what it cost is counted.
+    conversation_id = await asyncio.shield(_kept(outside, question, exchange, ending, sources))
     yield Done(
         kind=ending.kind,
         provider=ending.provider,
         model=ending.model,
         usage=spent.usage,
         cached=False,
-        conversation_id=await remember(outside, question.caller, question.conversation_id, exchange),
+        conversation_id=conversation_id,
     )
+
+
+async def _kept(
+    outside: Outside,
+    question: Question,
+    exchange: Exchange,
+    ending: Ending,
+    sources: tuple[Mapping[str, Any], ...],
+) -> UUID | None:
+    """The conversation that holds the exchange."""
+    remembering = remember(
+        outside, question.caller, question.conversation_id, exchange, reservation=question.reservation
+    )
+    if question.found is None:
+        return await remembering
+    keeping = keep_answer(outside, question.found, _to_keep(question, ending, exchange, sources))
+    conversation_id, _ = await asyncio.gather(remembering, keeping)
+    return conversation_id
 
 
 def _to_keep(

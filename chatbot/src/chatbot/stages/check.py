@@ -12,6 +12,7 @@ from chatbot.core.health import Condition, Health
 from chatbot.core.tenancy import TenantId
 from chatbot.errors import EmbeddingModelChanged, ProviderError, QueueUnavailable, StoreUnavailable
 from chatbot.stages.ports import Outside, Provider
+from chatbot.store.corpora import NOTHING
 from chatbot.store.embedding_models import check_model
 from chatbot.store.passages import search_passages
 
@@ -63,7 +64,7 @@ class Checks:
         return list(await asyncio.gather(*(self.check(component) for component in self.components)))
 
     async def _database(self) -> Verdict:
-        await search_passages(self._outside.database, NOBODY, "health", None, limit=1)
+        await search_passages(self._outside.database, NOBODY, "health", None, corpus=NOTHING, limit=1)
         async with self._outside.database.system() as conn:
             try:
                 await check_model(conn, self._outside.embedder.name)

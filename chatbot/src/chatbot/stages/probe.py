@@ -20,11 +20,13 @@ from chatbot.core.answers import Kind
 from chatbot.core.cached import CachedAnswer
 from chatbot.core.caller import Caller, CallerKind
 from chatbot.core.canary import ASKER, KEEPER
+from chatbot.core.passages import Passage
 from chatbot.core.tenancy import Tenant
 from chatbot.core.violation import Source, Violation, moment
 from chatbot.errors import CacheUnavailable, NotFound, StoreUnavailable, TenantIsolationViolation
 from chatbot.stages.ingest import ingest
 from chatbot.stages.ports import Outside
+from chatbot.stages.recollect import recollect
 from chatbot.stages.retrieve import retrieve
 from chatbot.stages.upload import upload
 from chatbot.stages.withhold import raise_alarm
@@ -99,7 +101,7 @@ async def _retrieval(outside: Outside) -> Result:
     secret = await _secret(outside) or await _planted(outside)
     if secret is None:
         return Result.BROKEN
-    found = await retrieve(outside, _caller(ASKER), f"{QUESTION} {secret}", limit=_LIMIT)
+    found = await _found(outside, ASKER, f"{QUESTION} {secret}")
     if any(secret in passage.text for passage in found):
         return await _leak(outside, "retrieval", rows=len(found))
     return Result.HELD
@@ -107,9 +109,15 @@ async def _retrieval(outside: Outside) -> Result:
 
 async def _secret(outside: Outside) -> str | None:
     """The secret as the keeper's own search finds it."""
-    found = await retrieve(outside, _caller(KEEPER), QUESTION, limit=_LIMIT)
+    found = await _found(outside, KEEPER, QUESTION)
     match = _SECRET.search(" ".join(passage.text for passage in found))
     return match[0] if match else None
+
+
+async def _found(outside: Outside, tenant: Tenant, question: str) -> tuple[Passage, ...]:
+    caller = _caller(tenant)
+    start = await recollect(outside, caller, None)
+    return await retrieve(outside, caller, question, corpus=start.corpus, limit=_LIMIT)
 
 
 async def _planted(outside: Outside) -> str | None:

@@ -15,6 +15,7 @@ from chatbot.stages.ports import Outside
 from chatbot.stages.withhold import withhold_foreign
 from chatbot.store.answer_settings import Basis, basis_of
 from chatbot.store.conversations import owner_of_conversation, turns_of
+from chatbot.store.corpora import Corpus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,7 @@ class Start:
     """What an answer starts from. `spent` says that the tenant's requests of the day are used up."""
 
     settings: AnswerSettings
-    revision: int
+    corpus: Corpus
     turns: tuple[Turn, ...]
     spent: bool
 
@@ -50,7 +51,7 @@ async def recollect(outside: Outside, caller: Caller, conversation_id: UUID | No
 def _start(outside: Outside, basis: Basis, turns: tuple[Turn, ...]) -> Start:
     return Start(
         settings=outside.settings.settings(basis.layer),
-        revision=basis.revision,
+        corpus=basis.corpus,
         turns=within(turns),
         spent=basis.spent,
     )

@@ -1,4 +1,4 @@
-"""Question and answer → conversation. Those that begin one at the same moment are kept in one transaction."""
+"""Question and answer → conversation, with what they cost. Those of a tenant that end at one moment are kept in one transaction."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from uuid import UUID, uuid4
 import structlog
 
 from chatbot.core.caller import Caller
-from chatbot.core.quotas import day_of
+from chatbot.core.quotas import Reservation, day_of
 from chatbot.errors import StoreUnavailable
 from chatbot.stages.ports import Outside
 from chatbot.stages.recollect import owner_of
-from chatbot.store import usage
-from chatbot.store.conversations import Begun, Exchange, add_exchange, begin_conversations
+from chatbot.store.conversations import Exchange, Kept, keep_exchanges
 
 log = structlog.get_logger()
 
@@ -24,33 +23,29 @@ async def remember(
     conversation_id: UUID | None,
     exchange: Exchange,
     *,
-    counted: bool = True,
+    reservation: Reservation | None,
 ) -> UUID | None:
     """The conversation that now holds the exchange; None when it could not be kept. The answer stands either way.
 
-    `counted` says whether the request has been counted in the tenant's day; else it is, with the exchange.
+    The reservation is settled with it; without one, the request is counted in the tenant's day.
     """
-    try:
-        if conversation_id is None:
-            return await _begin(outside, caller, exchange, counted=counted)
-        async with outside.database.tenant(caller.tenant.tenant_id) as conn:
-            await add_exchange(conn, caller.tenant.tenant_id, conversation_id, exchange)
-    except StoreUnavailable as error:
-        log.error("exchange_not_kept", error=str(error))
-        return None
-    return conversation_id
-
-
-async def _begin(outside: Outside, caller: Caller, exchange: Exchange, *, counted: bool) -> UUID:
     tenant_id = caller.tenant.tenant_id
-    day = day_of(outside.clocks.wall())
+    day = reservation.day if reservation else day_of(outside.clocks.wall())
 
-    async def keep(begun: Sequence[Begun]) -> Sequence[UUID]:
-        async with outside.database.tenant(tenant_id) as conn:
-            await begin_conversations(conn, tenant_id, begun)
-            if requests := sum(not each.counted for each in begun):
-                await usage.count_requests(conn, tenant_id, day=day, requests=requests)
-        return [each.conversation_id for each in begun]
+    async def keep(kept: Sequence[Kept]) -> Sequence[UUID | None]:
+        there = await keep_exchanges(outside.database, tenant_id, kept, day=day)
+        return [each.conversation_id if each.conversation_id in there else None for each in kept]
 
-    mine = Begun(conversation_id=uuid4(), owner=owner_of(caller), exchange=exchange, counted=counted)
-    return await outside.together.run(("begin", tenant_id, day), mine, keep)
+    used = exchange.usage.prompt_tokens + exchange.usage.completion_tokens
+    mine = Kept(
+        conversation_id=conversation_id or uuid4(),
+        owner=None if conversation_id else owner_of(caller),
+        exchange=exchange,
+        requests=0 if reservation else 1,
+        tokens=used - reservation.tokens if reservation else used,
+    )
+    try:
+        return await outside.together.run(("keep", tenant_id, day), mine, keep)
+    except StoreUnavailable as error:
+        log.error("exchange_not_kept", error=str(error), tokens_not_charged=mine.tokens)
+        return None

@@ -10,13 +10,16 @@ from chatbot.core.violation import Source
 from chatbot.errors import ChatbotError
 from chatbot.stages.ports import Outside
 from chatbot.stages.withhold import withhold_foreign
+from chatbot.store.corpora import Corpus
 from chatbot.store.passages import search_passages
 from chatbot.telemetry import EMBED_SECONDS, SEARCH_SECONDS
 
 log = structlog.get_logger()
 
 
-async def retrieve(outside: Outside, caller: Caller, question: str, *, limit: int) -> tuple[Passage, ...]:
+async def retrieve(
+    outside: Outside, caller: Caller, question: str, *, corpus: Corpus, limit: int
+) -> tuple[Passage, ...]:
     """The passages that are evidence, best first.
 
     No connection is held while the question is embedded, nor when this returns.
@@ -31,6 +34,7 @@ async def retrieve(outside: Outside, caller: Caller, question: str, *, limit: in
             tenant_id,
             question,
             vector,
+            corpus=corpus,
             telling=outside.embedder.telling(question),
             model=outside.embedder.name,
             limit=limit,

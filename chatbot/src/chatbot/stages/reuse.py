@@ -39,7 +39,9 @@ class Found:
 async def find_answer(outside: Outside, caller: Caller, text: str, start: Start) -> Found:
     """Looks for the answer. Raises TenantIsolationViolation when what is there belongs to another; it is dropped."""
     tenant_id = caller.tenant.tenant_id
-    key = digest(text, revision=start.revision, settings=start.settings, rerank=outside.flags.enabled(RERANK))
+    key = digest(
+        text, revision=start.corpus.revision, settings=start.settings, rerank=outside.flags.enabled(RERANK)
+    )
     if not outside.cache_lasts:
         return Found(tenant_id=tenant_id, digest=key, marks=None, answer=None)
     answer, marks = await _find(outside, tenant_id, key)

@@ -39,8 +39,7 @@ async def charge(outside: Outside, reservation: Reservation, *, tokens: int) -> 
 
     Raises StoreUnavailable.
     """
-    difference = tokens - reservation.tokens
-    if difference == 0:
+    if tokens == reservation.tokens:
         return
     async with outside.database.tenant(reservation.tenant_id) as conn:
-        await usage.settle(conn, reservation.tenant_id, day=reservation.day, difference=difference)
+        await usage.settle(conn, reservation, tokens=tokens)

@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 from chatbot.core.answer_settings import Layer, layer_of
 from chatbot.core.quotas import DEFAULTS, Quota
 from chatbot.core.tenancy import TenantId
+from chatbot.store.corpora import CORPUS, Corpus, corpus_in
 from chatbot.store.db import Conn, Database
 
 
@@ -44,7 +45,6 @@ async def load_tenant(conn: Conn, tenant_id: TenantId, *, lock: bool = False) ->
 
 BASIS = """
 SELECT (SELECT settings FROM tenant_settings WHERE tenant_id = %(tenant_id)s) AS settings,
-       coalesce((SELECT revision FROM corpora WHERE tenant_id = %(tenant_id)s), 0) AS revision,
        coalesce((SELECT requests FROM usage_days WHERE tenant_id = %(tenant_id)s AND day = %(day)s), 0)
          >= coalesce((SELECT value FROM quotas WHERE tenant_id = %(tenant_id)s AND name = 'requests_per_day'),
                      %(requests)s) AS spent
@@ -53,18 +53,18 @@ SELECT (SELECT settings FROM tenant_settings WHERE tenant_id = %(tenant_id)s) AS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
-    """The tenant's layer of settings, the revision of its documents, and whether its requests of the day are used up."""
+    """The tenant's layer of settings, its documents as a whole, and whether its requests of the day are used up."""
 
     layer: Layer
-    revision: int
+    corpus: Corpus
     spent: bool
 
 
 async def basis_of(database: Database, tenant_id: TenantId, *, day: date) -> Basis:
-    """What every answer of the tenant depends on, in one statement. Raises StoreUnavailable."""
+    """What every answer of the tenant depends on, in one way to the database. Raises StoreUnavailable."""
     values = {"tenant_id": tenant_id, "day": day, "requests": DEFAULTS[Quota.REQUESTS_PER_DAY]}
-    ((row,),) = await database.at_once(tenant_id, (BASIS, values))
-    return Basis(layer=layer_of(row["settings"]), revision=row["revision"], spent=row["spent"])
+    (row,), corpus = await database.at_once(tenant_id, (BASIS, values), (CORPUS, values))
+    return Basis(layer=layer_of(row["settings"]), corpus=corpus_in(corpus), spent=row["spent"])
 
 
 async def save_tenant(conn: Conn, tenant_id: TenantId, layer: Layer, *, by: str) -> None:

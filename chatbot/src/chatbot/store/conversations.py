@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from itertools import pairwise
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from psycopg.types.json import Jsonb
+import orjson
+from psycopg.errors import UniqueViolation
 
 from chatbot.core.answers import Kind, Usage
 from chatbot.core.history import LONGEST_TURNS, Recalled, Turn
 from chatbot.core.passages import Passage
 from chatbot.core.tenancy import TenantId
 from chatbot.errors import NotFound
-from chatbot.store.db import Conn
+from chatbot.store.db import Conn, Database
+from chatbot.store.usage import counted
 
 LISTED = 50
 SHOWN_MESSAGES = 500
@@ -51,12 +53,28 @@ SELECT tenant_id, role, content FROM messages WHERE tenant_id = %s AND conversat
  ORDER BY created_at DESC, role LIMIT %s
 """
 
-# One statement for both, so that they have one moment: a question stands right before its answer.
-EXCHANGE = """
-INSERT INTO messages (tenant_id, conversation_id, role, content, kind, sources, prompt_tokens, completion_tokens, created_at)
-VALUES (%(tenant_id)s, %(conversation_id)s, 'user', %(question)s, NULL, '[]', NULL, NULL, statement_timestamp()),
-       (%(tenant_id)s, %(conversation_id)s, 'assistant', %(answer)s, %(kind)s, %(sources)s,
-        %(prompt_tokens)s, %(completion_tokens)s, statement_timestamp())
+# One statement for all, in one way to the database. A question and its answer have one moment: it stands right before it.
+# A conversation that was deleted meanwhile takes nothing, and keeps nobody else's from being kept.
+EXCHANGES = """
+WITH e AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(%(exchanges)s) AS e (conversation_id uuid, owner text, question_id uuid, answer_id uuid,
+           question text, answer text, kind text, sources jsonb, prompt_tokens integer, completion_tokens integer)
+), begun AS (
+    INSERT INTO conversations (tenant_id, id, owner)
+    SELECT %(tenant_id)s, conversation_id, owner FROM e WHERE owner IS NOT NULL RETURNING id
+), gone_on AS (
+    SELECT id FROM conversations
+     WHERE tenant_id = %(tenant_id)s AND id IN (SELECT conversation_id FROM e WHERE owner IS NULL) FOR KEY SHARE
+), kept AS (
+    SELECT e.* FROM e JOIN (SELECT id FROM begun UNION ALL SELECT id FROM gone_on) c ON c.id = e.conversation_id
+), said AS (
+    INSERT INTO messages (tenant_id, conversation_id, created_at,
+                          id, role, content, kind, sources, prompt_tokens, completion_tokens)
+    SELECT %(tenant_id)s, kept.conversation_id, statement_timestamp(), m.* FROM kept CROSS JOIN LATERAL (VALUES
+           (question_id, 'user', question, NULL, '[]'::jsonb, NULL, NULL),
+           (answer_id, 'assistant', answer, kind, sources, prompt_tokens, completion_tokens)) AS m
+)
+SELECT DISTINCT conversation_id FROM kept
 """
 
 
@@ -82,13 +100,20 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
-    """A new conversation with its first exchange; `counted` where its request has been counted already."""
+class Kept:
+    """An exchange on its way into a conversation: a new one of this owner, or, without an owner, one that there is.
+
+    `requests` and `tokens` are what it adds to the day's use. Its ids are made here, so that it is kept once, however
+    often it is sent.
+    """
 
     conversation_id: UUID
-    owner: str
+    owner: str | None
     exchange: Exchange
-    counted: bool
+    requests: int
+    tokens: int
+    question_id: UUID = field(default_factory=uuid4)
+    answer_id: UUID = field(default_factory=uuid4)
 
 
 def source_ids(passages: Sequence[Passage]) -> tuple[str, ...]:
@@ -96,16 +121,45 @@ def source_ids(passages: Sequence[Passage]) -> tuple[str, ...]:
     return tuple(str(passage.passage_id) for passage in passages)
 
 
-async def begin_conversations(conn: Conn, tenant_id: TenantId, begun: Sequence[Begun]) -> None:
-    """Keeps new conversations, each with its first exchange."""
-    async with conn.cursor() as cursor:
-        await cursor.executemany(
-            "INSERT INTO conversations (tenant_id, id, owner) VALUES (%s, %s, %s)",
-            [(tenant_id, each.conversation_id, each.owner) for each in begun],
-        )
-        await cursor.executemany(
-            EXCHANGE, [_values(tenant_id, each.conversation_id, each.exchange) for each in begun]
-        )
+async def keep_exchanges(
+    database: Database, tenant_id: TenantId, kept: Sequence[Kept], *, day: date
+) -> set[UUID]:
+    """Keeps exchanges and counts what they cost on the day, all or nothing: the conversations that there were to keep them.
+
+    Raises StoreUnavailable.
+    """
+    exchanges = {
+        "tenant_id": tenant_id,
+        "exchanges": orjson.dumps([_stored(each) for each in kept]).decode(),
+    }
+    used = counted(
+        tenant_id,
+        day=day,
+        requests=sum(each.requests for each in kept),
+        tokens=sum(each.tokens for each in kept),
+    )
+    try:
+        rows, _ = await database.at_once(tenant_id, (EXCHANGES, exchanges), used)
+    except UniqueViolation:
+        # The connection broke when all was done, and it was sent again.
+        return {each.conversation_id for each in kept}
+    return {row["conversation_id"] for row in rows}
+
+
+def _stored(kept: Kept) -> dict[str, Any]:
+    exchange = kept.exchange
+    return {
+        "conversation_id": kept.conversation_id,
+        "owner": kept.owner,
+        "question_id": kept.question_id,
+        "answer_id": kept.answer_id,
+        "question": exchange.question,
+        "answer": exchange.answer,
+        "kind": exchange.kind,
+        "sources": exchange.sources,
+        "prompt_tokens": exchange.usage.prompt_tokens,
+        "completion_tokens": exchange.usage.completion_tokens,
+    }
 
 
 async def owner_of_conversation(
@@ -135,24 +189,6 @@ async def turns_of(conn: Conn, tenant_id: TenantId, conversation_id: UUID) -> Re
         if (asked["role"], answered["role"]) == ("user", "assistant")
     )
     return Recalled(turns=turns, owners=tuple(TenantId(row["tenant_id"]) for row in rows))
-
-
-async def add_exchange(conn: Conn, tenant_id: TenantId, conversation_id: UUID, exchange: Exchange) -> None:
-    """Keeps a question with its answer."""
-    await conn.execute(EXCHANGE, _values(tenant_id, conversation_id, exchange))
-
-
-def _values(tenant_id: TenantId, conversation_id: UUID, exchange: Exchange) -> dict[str, Any]:
-    return {
-        "tenant_id": tenant_id,
-        "conversation_id": conversation_id,
-        "question": exchange.question,
-        "answer": exchange.answer,
-        "kind": exchange.kind,
-        "sources": Jsonb(list(exchange.sources)),
-        "prompt_tokens": exchange.usage.prompt_tokens,
-        "completion_tokens": exchange.usage.completion_tokens,
-    }
 
 
 async def conversations_of(conn: Conn, tenant_id: TenantId, *, owner: str) -> list[Listed]:

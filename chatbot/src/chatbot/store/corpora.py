@@ -29,6 +29,8 @@ class Corpus:
     shelved: bool
 
 
+NOTHING = Corpus(revision=0, passages=0, shelf=None, shelved=False)
+
 CORPUS = "SELECT revision, passages, shelf, shelved FROM corpora WHERE tenant_id = %(tenant_id)s"
 
 
@@ -40,7 +42,7 @@ async def corpus_of(conn: Conn, tenant_id: TenantId) -> Corpus:
 
 def corpus_in(rows: Sequence[DictRow]) -> Corpus:
     """The corpus that CORPUS gave."""
-    return Corpus(**rows[0]) if rows else Corpus(revision=0, passages=0, shelf=None, shelved=False)
+    return Corpus(**rows[0]) if rows else NOTHING
 
 
 async def unshelved_tenants(conn: Conn) -> list[TenantId]:

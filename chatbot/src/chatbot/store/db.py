@@ -108,9 +108,9 @@ class Database:
     async def at_once(self, tenant_id: TenantId, *asked: Asked) -> list[list[DictRow]]:
         """The rows of each statement, all in one transaction that sees this tenant's rows only, in one way there and back.
 
-        They are written out with their values, so that the planner sees those, and sent as one text, which PostgreSQL
-        runs as one transaction. They must bear being run twice: a connection may break after they were. Raises
-        StoreUnavailable.
+        Each must be one that gives rows, and bear being run twice: a connection may break after it was. They are written
+        out with their values, so that the planner sees those, and sent as one text, which PostgreSQL runs as one
+        transaction. Raises StoreUnavailable.
         """
         self._refuse_unverified()
 

@@ -8,14 +8,13 @@ whole after all. The literal tenant_id is for the planner: a policy alone hides 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from psycopg.rows import DictRow
 
 from chatbot.core.passages import Passage, Vector, fuse
 from chatbot.core.tenancy import TenantId
-from chatbot.store.corpora import CORPUS, Corpus, corpus_in
-from chatbot.store.db import Database
+from chatbot.store.corpora import NOTHING, Corpus
+from chatbot.store.db import Asked, Database
 from chatbot.store.documents import vector_text
 
 # Candidates that each search hands to the fusion.
@@ -25,8 +24,7 @@ EF_SEARCH = 120
 
 # It does not name the shelf, so that no index can answer it.
 EXACT = """
-SELECT id, -(embedding <#> %(vector)s::halfvec) AS similarity FROM passages
- WHERE tenant_id = %(tenant_id)s
+SELECT id FROM passages WHERE tenant_id = %(tenant_id)s
  ORDER BY embedding <#> %(vector)s::halfvec LIMIT %(limit)s
 """
 SHELVED = """
@@ -35,7 +33,7 @@ WITH near AS MATERIALIZED (
      WHERE tenant_id = %(tenant_id)s AND shelf = %(shelf)s
      ORDER BY embedding <#> %(vector)s::halfvec LIMIT %(limit)s
 )
-SELECT id, -distance AS similarity FROM near ORDER BY distance + 0
+SELECT id FROM near ORDER BY distance + 0
 """
 # LOCAL: for this transaction.
 BY_INDEX = """
@@ -58,6 +56,7 @@ async def search_passages(
     question: str,
     vector: Vector | None,
     *,
+    corpus: Corpus,
     telling: Sequence[str] = (),
     model: str = "",
     limit: int,
@@ -68,31 +67,31 @@ async def search_passages(
     the vector: with a passage of another one it has no similarity.
     """
     wanted = max(CANDIDATES, limit)
-    values = {"tenant_id": tenant_id, "question": question, "limit": wanted}
-    corpus, words = await database.at_once(tenant_id, (CORPUS, values), (WORDS, values))
-    worded = [row["id"] for row in words]
-    near = await search_near(database, tenant_id, corpus_in(corpus), vector, limit=wanted) if vector else {}
-    best = fuse(list(near), worded)[:limit]
+    words: Asked = (WORDS, {"question": question, "limit": wanted})
+    nearest = _nearest(tenant_id, corpus, vector, limit=wanted) if vector else ()
+    by_words, *rest = await database.at_once(tenant_id, words, *nearest)
+    by_vector = rest[-1] if rest else []
+    if vector and corpus.shelved and len(by_vector) < wanted:
+        (by_vector,) = await database.at_once(tenant_id, *_nearest(tenant_id, NOTHING, vector, limit=wanted))
+    worded = [row["id"] for row in by_words]
+    best = fuse([row["id"] for row in by_vector], worded)[:limit]
     if not best:
         return []
-    # Quoted, so that the parts of a code such as RT-2201 are found beside each other only.
-    wanted_words = " or ".join(f'"{word}"' for word in telling)
     asked = {
         "tenant_id": tenant_id,
         "ids": best,
         "vector": vector_text(vector) if vector else None,
         "model": model,
-        "telling": wanted_words,
+        # Quoted, so that the parts of a code such as RT-2201 are found beside each other only.
+        "telling": " or ".join(f'"{word}"' for word in telling),
     }
     (found,) = await database.at_once(tenant_id, (PASSAGES, asked))
     rows = {row["id"]: row for row in found}
     return [_passage(rows[each], worded=each in worded) for each in best if each in rows]
 
 
-async def search_near(
-    database: Database, tenant_id: TenantId, corpus: Corpus, vector: Vector, *, limit: int
-) -> dict[UUID, float]:
-    """The ids nearest to the vector with their cosine, nearest first: `limit` of them if there are so many."""
+def _nearest(tenant_id: TenantId, corpus: Corpus, vector: Vector, *, limit: int) -> tuple[Asked, ...]:
+    """The statements of the search by vector, of which the last gives the ids, nearest first."""
     values = {
         "tenant_id": tenant_id,
         "vector": vector_text(vector),
@@ -100,12 +99,7 @@ async def search_near(
         "shelf": corpus.shelf,
         "ef_search": str(max(EF_SEARCH, limit)),
     }
-    if corpus.shelved:
-        _, rows = await database.at_once(tenant_id, (BY_INDEX, values), (SHELVED, values))
-        if len(rows) == limit:
-            return {row["id"]: row["similarity"] for row in rows}
-    (rows,) = await database.at_once(tenant_id, (EXACT, values))
-    return {row["id"]: row["similarity"] for row in rows}
+    return ((BY_INDEX, values), (SHELVED, values)) if corpus.shelved else ((EXACT, values),)
 
 
 def _passage(row: DictRow, *, worded: bool) -> Passage:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
-from chatbot.core.quotas import DEFAULTS, Limits, Quota, Usage
+from chatbot.core.quotas import DEFAULTS, Limits, Quota, Reservation, Usage
 from chatbot.core.tenancy import TenantId
-from chatbot.store.db import Conn, Database
+from chatbot.store.db import Asked, Conn, Database
 
 # One statement, so that two requests at once cannot both take the last token. Whoever crosses the line is still
 # answered; the next is not. Without tokens (a cached or quoted answer) only the number of requests is looked at.
@@ -23,6 +23,15 @@ SELECT %(tenant)s, %(day)s, 1, %(tokens)s FROM most
  WHERE most.requests > 0 AND (%(tokens)s = 0 OR most.tokens > 0)
 ON CONFLICT (tenant_id, day) DO UPDATE SET requests = u.requests + 1, tokens = u.tokens + excluded.tokens
  WHERE u.requests < (SELECT requests FROM most) AND (excluded.tokens = 0 OR u.tokens < (SELECT tokens FROM most))
+RETURNING 1
+"""
+# The log is in order: what is kept at the end of the answer is waited for, and is after this.
+NOT_WAITED_FOR: Asked = ("SELECT set_config('synchronous_commit', 'off', true)", {})
+USED = """
+INSERT INTO usage_days AS u (tenant_id, day, requests, tokens)
+VALUES (%(tenant)s, %(day)s, %(requests)s, greatest(0, %(tokens)s))
+ON CONFLICT (tenant_id, day) DO UPDATE
+   SET requests = u.requests + excluded.requests, tokens = greatest(0, u.tokens + %(tokens)s)
 RETURNING 1
 """
 
@@ -63,7 +72,8 @@ async def set_quotas(
 async def reserve(database: Database, tenant_id: TenantId, *, day: date, tokens: int) -> bool:
     """Counts a request and sets its tokens aside; False when the day's budget is spent.
 
-    Where a connection breaks in the moment, it may be counted twice; never not at all. Raises StoreUnavailable.
+    Where a connection breaks in the moment, it may be counted twice; never not at all, unless PostgreSQL itself goes down
+    within the next second and the answer with it. Raises StoreUnavailable.
     """
     values = {
         "tenant": tenant_id,
@@ -72,24 +82,19 @@ async def reserve(database: Database, tenant_id: TenantId, *, day: date, tokens:
         "requests": DEFAULTS[Quota.REQUESTS_PER_DAY],
         "most_tokens": DEFAULTS[Quota.TOKENS_PER_DAY],
     }
-    (reserved,) = await database.at_once(tenant_id, (RESERVE, values))
+    _, reserved = await database.at_once(tenant_id, NOT_WAITED_FOR, (RESERVE, values))
     return bool(reserved)
 
 
-async def count_requests(conn: Conn, tenant_id: TenantId, *, day: date, requests: int) -> None:
-    """Counts requests that were answered without setting tokens aside."""
-    await conn.execute(
-        "INSERT INTO usage_days AS u (tenant_id, day, requests, tokens) VALUES (%s, %s, %s, 0)"
-        " ON CONFLICT (tenant_id, day) DO UPDATE SET requests = u.requests + excluded.requests",
-        (tenant_id, day, requests),
-    )
+def counted(tenant_id: TenantId, *, day: date, requests: int, tokens: int) -> Asked:
+    """The statement that adds to what was used, or with less than nothing takes back what was set aside and not used."""
+    return USED, {"tenant": tenant_id, "day": day, "requests": requests, "tokens": tokens}
 
 
-async def settle(conn: Conn, tenant_id: TenantId, *, day: date, difference: int) -> None:
-    """Adds what was used beyond the reservation, or takes back what was not."""
+async def settle(conn: Conn, reservation: Reservation, *, tokens: int) -> None:
+    """Counts what was used in place of what was set aside."""
     await conn.execute(
-        "UPDATE usage_days SET tokens = greatest(0, tokens + %s) WHERE tenant_id = %s AND day = %s",
-        (difference, tenant_id, day),
+        *counted(reservation.tenant_id, day=reservation.day, requests=0, tokens=tokens - reservation.tokens)
     )
 
 
