@@ -157,3 +157,46 @@ def test_the_openapi_document_tells_the_truth(app_url: str, valkey_url: str, mod
         assert len(operations) > 50
         found = [each for operation in operations for each in faults(operation, mode, place, examples)]
     assert not found, "\n\n".join(found)
+
+
+# What nobody can name beforehand: the body of a request that undoes a change, and what a layer of settings holds.
+FREE = {"Undo.body", "Settings.set", "SettingsChanged.set"}
+
+
+def test_every_answer_names_its_fields(app_url: str, valkey_url: str) -> None:
+    """Not 'an object': each field with its type, all of them always there, and none beside them."""
+    with world(app_url, valkey_url) as place:
+        document = requests.get(f"{place.url}/openapi.json", timeout=20).json()
+    shapes = document["components"]["schemas"]
+    answers = {
+        content["schema"]["$ref"].rpartition("/")[2]
+        for item in document["paths"].values()
+        for operation in item.values()
+        for status, answer in operation["responses"].items()
+        if status.startswith("2") and (content := answer.get("content", {}).get("application/json"))
+    }
+    assert len(answers) > 40
+    seen: set[str] = set()
+    while waiting := answers - seen:
+        for name in waiting:
+            seen.add(name)
+            assert shapes[name]["additionalProperties"] is False, name
+            assert set(shapes[name]["required"]) == set(shapes[name]["properties"]), name
+            for field, schema in shapes[name]["properties"].items():
+                answers |= {
+                    ref.rpartition("/")[2]
+                    for ref in _refs(schema)
+                    if "properties" in shapes[ref.rpartition("/")[2]]
+                }
+                assert "'additionalProperties': True" not in str(schema) or f"{name}.{field}" in FREE, (
+                    name,
+                    field,
+                )
+
+
+def _refs(schema: Any) -> list[str]:
+    """Every reference within."""
+    if isinstance(schema, dict):
+        own = [schema["$ref"]] if "$ref" in schema else []
+        return own + [ref for each in schema.values() for ref in _refs(each)]
+    return [ref for each in schema for ref in _refs(each)] if isinstance(schema, list) else []

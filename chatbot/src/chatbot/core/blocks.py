@@ -50,7 +50,7 @@ class BlockChange:
     def undo(self, now: datetime) -> dict[str, Any]:
         """The request that takes the change back."""
         if self.previous is None:
-            return {"method": "DELETE", "path": f"/api/admin/blocks/{self.block.network}"}
+            return {"method": "DELETE", "path": f"/api/admin/blocks/{self.block.network}", "body": None}
         return {
             "method": "POST",
             "path": "/api/admin/blocks",

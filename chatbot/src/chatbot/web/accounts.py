@@ -25,6 +25,7 @@ from chatbot.stages.oversee import Overview, overview
 from chatbot.store.api_keys import keys_of
 from chatbot.store.members import members_of
 from chatbot.store.widget_keys import widget_keys_of
+from chatbot.web import shapes
 from chatbot.web.admin import admin_only
 from chatbot.web.state import Shown, client_ip, outside_of
 
@@ -109,7 +110,7 @@ class OriginsBody(_Body):
     origins: Origins
 
 
-@router.get("")
+@router.get("", response_model=shapes.TenantOverview)
 async def read_tenant(request: Request, by: Asking) -> dict[str, Any]:
     """The tenant with its quotas and its use of the last days."""
     outside = outside_of(request)
@@ -117,7 +118,7 @@ async def read_tenant(request: Request, by: Asking) -> dict[str, Any]:
     return shown_overview(await overview(outside.database, by.caller.tenant, today=today))
 
 
-@router.get("/members")
+@router.get("/members", response_model=shapes.Members)
 async def list_members(request: Request, by: Asking) -> dict[str, Any]:
     """Every member, by address."""
     tenant_id = by.caller.tenant.tenant_id
@@ -138,7 +139,7 @@ async def list_members(request: Request, by: Asking) -> dict[str, Any]:
     }
 
 
-@router.post("/members", status_code=201)
+@router.post("/members", status_code=201, response_model=shapes.Invited)
 async def post_member(request: Request, by: Asking, body: MemberBody) -> dict[str, Any]:
     """Invites somebody. The link is shown once: send it to them; it works once, for three days."""
     invited = await administer.add_member(
@@ -147,14 +148,14 @@ async def post_member(request: Request, by: Asking, body: MemberBody) -> dict[st
     return _shown_invited(invited)
 
 
-@router.post("/members/{member_id}/invitation", status_code=201)
+@router.post("/members/{member_id}/invitation", status_code=201, response_model=shapes.Invited)
 async def post_invitation(request: Request, by: Asking, member_id: UUID) -> dict[str, Any]:
     """A new link by which the member chooses a password, also a forgotten one. Links from before are void."""
     database = outside_of(request).database
     return _shown_invited(await administer.invite_again(database, by, member_id, now=_now(request)))
 
 
-@router.put("/members/{member_id}/role")
+@router.put("/members/{member_id}/role", response_model=shapes.RoleChanged)
 async def put_role(request: Request, by: Asking, member_id: UUID, body: RoleBody) -> dict[str, Any]:
     """Makes a member an admin, or no longer one; in force within a second."""
     previous = await administer.change_role(outside_of(request).database, by, member_id, body.role)
@@ -173,7 +174,7 @@ async def delete_member(request: Request, by: Asking, member_id: UUID) -> Respon
     return Response(status_code=204)
 
 
-@router.get("/keys")
+@router.get("/keys", response_model=shapes.Keys)
 async def list_keys(request: Request, by: Asking) -> dict[str, Any]:
     """Every API key, by prefix. The text of a key was shown once, when it was made."""
     tenant_id = by.caller.tenant.tenant_id
@@ -181,13 +182,17 @@ async def list_keys(request: Request, by: Asking) -> dict[str, Any]:
         return {"keys": [_plain(asdict(each)) for each in await keys_of(conn, tenant_id)]}
 
 
-@router.post("/keys", status_code=201)
+@router.post("/keys", status_code=201, response_model=shapes.NewKey)
 async def post_key(request: Request, by: Asking, body: KeyBody) -> dict[str, Any]:
     """A new API key. Its text is in this answer and nowhere else."""
     expires_at = _in_future(body.expires_at, _now(request))
     key = await administer.create_key(outside_of(request).database, by, name=body.name, expires_at=expires_at)
     path = f"{request.url.path}/{key.prefix}"
-    return {"prefix": key.prefix, "api_key": key.text, "undo": {"method": "DELETE", "path": path}}
+    return {
+        "prefix": key.prefix,
+        "api_key": key.text,
+        "undo": {"method": "DELETE", "path": path, "body": None},
+    }
 
 
 @router.delete("/keys/{prefix}", status_code=204)
@@ -199,7 +204,7 @@ async def delete_key(
     return Response(status_code=204)
 
 
-@router.get("/widget-keys")
+@router.get("/widget-keys", response_model=shapes.WidgetKeys)
 async def list_widget_keys(request: Request, by: Asking) -> dict[str, Any]:
     """Every publishable key with the origins from which it may be used."""
     tenant_id = by.caller.tenant.tenant_id
@@ -207,19 +212,19 @@ async def list_widget_keys(request: Request, by: Asking) -> dict[str, Any]:
         return {"widget_keys": [_plain(asdict(each)) for each in await widget_keys_of(conn, tenant_id)]}
 
 
-@router.post("/widget-keys", status_code=201)
+@router.post("/widget-keys", status_code=201, response_model=shapes.NewWidgetKey)
 async def post_widget_key(request: Request, by: Asking, body: WidgetKeyBody) -> dict[str, Any]:
     """A new publishable key for pages of the origins named."""
     key = await administer.create_widget_key(
         outside_of(request).database, by, name=body.name, origins=body.origins
     )
-    return {"key": key, "undo": {"method": "DELETE", "path": f"{request.url.path}/{key}"}}
+    return {"key": key, "undo": {"method": "DELETE", "path": f"{request.url.path}/{key}", "body": None}}
 
 
 WidgetKey = Annotated[str, Path(max_length=100, pattern=r"^[^\x00]*$")]
 
 
-@router.put("/widget-keys/{key}/origins")
+@router.put("/widget-keys/{key}/origins", response_model=shapes.OriginsChanged)
 async def put_origins(request: Request, by: Asking, key: WidgetKey, body: OriginsBody) -> dict[str, Any]:
     """Lets the key be used from these origins and no other; in force within a second."""
     before = await administer.set_widget_origins(outside_of(request).database, by, key, body.origins)

@@ -11,6 +11,7 @@ from chatbot.core.audit import Operator
 from chatbot.core.flags import KNOWN, Flag, check_flag_name
 from chatbot.stages.authenticate import check_admin
 from chatbot.stages.switch import switch
+from chatbot.web import admin_shapes
 from chatbot.web.state import address_of, admin_token_of, client_ip, outside_of
 
 
@@ -41,19 +42,19 @@ class FlagBody(BaseModel):
     enabled: bool
 
 
-@router.get("/flags")
+@router.get("/flags", response_model=admin_shapes.Flags)
 async def list_flags(request: Request) -> dict[str, Any]:
     """Every flag."""
     return {"flags": [_shown(flag) for flag in outside_of(request).flags.all().values()]}
 
 
-@router.get("/flags/{name}")
+@router.get("/flags/{name}", response_model=admin_shapes.Flag)
 async def read_flag(request: Request, name: str) -> dict[str, Any]:
     """One flag as it is in force in this process."""
     return _shown(outside_of(request).flags.all()[check_flag_name(name)])
 
 
-@router.put("/flags/{name}")
+@router.put("/flags/{name}", response_model=admin_shapes.FlagChanged)
 async def change_flag(request: Request, name: str, body: FlagBody, operator: By) -> dict[str, Any]:
     """Switches a flag, with PostgreSQL and Redis down too. In force in this process at once, in others within a second."""
     change = await switch(outside_of(request), name, operator, enabled=body.enabled)

@@ -17,6 +17,7 @@ from chatbot.stages.operate import (
     work_breaker,
 )
 from chatbot.store.tenants import tenant_of_name
+from chatbot.web import admin_shapes
 from chatbot.web.admin import By, admin_only
 from chatbot.web.state import drain_of, outside_of
 
@@ -36,7 +37,7 @@ async def tenant_named(
 OfTenant = Annotated[Tenant | None, Depends(tenant_named)]
 
 
-@router.get("/breakers")
+@router.get("/breakers", response_model=admin_shapes.Breakers)
 async def list_breakers(request: Request) -> dict[str, Any]:
     """Every breaker of this process: one for each provider, and for each other model that was asked."""
     return {
@@ -49,13 +50,13 @@ async def list_breakers(request: Request) -> dict[str, Any]:
     }
 
 
-@router.get("/breakers/{name:path}")
+@router.get("/breakers/{name:path}", response_model=admin_shapes.Breaker)
 async def read_breaker(request: Request, name: str) -> dict[str, Any]:
     """One breaker."""
     return _shown(request, breakers_named(outside_of(request), name)[0])
 
 
-@router.post("/breakers/{name:path}/reset")
+@router.post("/breakers/{name:path}/reset", response_model=admin_shapes.BreakerChanged)
 async def reset_breaker(request: Request, name: str, by: By) -> dict[str, Any]:
     """Closes it now. It opens again by itself when calls fail."""
     change = await work_breaker(outside_of(request), name, Act.RESET, operator=by)
@@ -64,21 +65,21 @@ async def reset_breaker(request: Request, name: str, by: By) -> dict[str, Any]:
     return _changed(request, name, change, undo=None)
 
 
-@router.post("/breakers/{name:path}/force-open")
+@router.post("/breakers/{name:path}/force-open", response_model=admin_shapes.BreakerChanged)
 async def force_breaker_open(request: Request, name: str, by: By) -> dict[str, Any]:
     """Opens it until it is released or reset: the provider is not asked at all."""
     change = await work_breaker(outside_of(request), name, Act.FORCE_OPEN, operator=by)
     return _changed(request, name, change, undo=Act.RELEASE)
 
 
-@router.post("/breakers/{name:path}/release")
+@router.post("/breakers/{name:path}/release", response_model=admin_shapes.BreakerChanged)
 async def release_breaker(request: Request, name: str, by: By) -> dict[str, Any]:
     """Ends force-open: a few calls probe the provider, and it closes when they succeed."""
     change = await work_breaker(outside_of(request), name, Act.RELEASE, operator=by)
     return _changed(request, name, change, undo=Act.FORCE_OPEN)
 
 
-@router.post("/cache/clear")
+@router.post("/cache/clear", response_model=admin_shapes.CacheCleared)
 async def clear(request: Request, by: By, tenant: OfTenant) -> dict[str, Any]:
     """Forgets the kept answers of everybody, or of `?tenant=NAME`. Nothing is lost: answers are made anew."""
     return {
@@ -89,13 +90,13 @@ async def clear(request: Request, by: By, tenant: OfTenant) -> dict[str, Any]:
     }
 
 
-@router.get("/drain")
+@router.get("/drain", response_model=admin_shapes.Drain)
 async def read_drain(request: Request) -> dict[str, Any]:
     """Whether this process drains, and how many streams are under way."""
     return _drain_shown(request)
 
 
-@router.post("/drain")
+@router.post("/drain", response_model=admin_shapes.DrainChanged)
 async def begin_drain(request: Request, by: By) -> dict[str, Any]:
     """Takes no new question in this process: readiness says so, streams that run may end within the limit."""
     audited = await note_drain(outside_of(request), draining=True, operator=by)
@@ -104,7 +105,7 @@ async def begin_drain(request: Request, by: By) -> dict[str, Any]:
     return {**_drain_shown(request), "audited": audited, "undo": undo}
 
 
-@router.delete("/drain")
+@router.delete("/drain", response_model=admin_shapes.DrainChanged)
 async def end_drain(request: Request, by: By) -> dict[str, Any]:
     """Takes questions again."""
     audited = await note_drain(outside_of(request), draining=False, operator=by)

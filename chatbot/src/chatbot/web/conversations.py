@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from chatbot.core.caller import Caller, Right
 from chatbot.stages.authenticate import authenticate
 from chatbot.stages.recall import forget_conversations, list_conversations, read_conversation
+from chatbot.web import shapes
 from chatbot.web.state import Shown, client_ip, outside_of
 
 router = APIRouter(prefix="/api/conversations")
@@ -27,7 +28,7 @@ Asker = Annotated[Caller, Depends(asker)]
 Id = Annotated[UUID, Path()]
 
 
-@router.get("")
+@router.get("", response_model=shapes.Conversations)
 async def list_mine(request: Request, caller: Asker) -> dict[str, Any]:
     """The caller's conversations, the newest first, 50 at most; each with its first question."""
     listed = await list_conversations(outside_of(request), caller)
@@ -43,7 +44,7 @@ async def list_mine(request: Request, caller: Asker) -> dict[str, Any]:
     }
 
 
-@router.get("/{conversation_id}")
+@router.get("/{conversation_id}", response_model=shapes.Conversation)
 async def read_mine(request: Request, caller: Asker, conversation_id: Id) -> dict[str, Any]:
     """One conversation with its messages and what each could cite. Raises NotFound for somebody else's."""
     messages = await read_conversation(outside_of(request), caller, conversation_id)
@@ -53,13 +54,13 @@ async def read_mine(request: Request, caller: Asker, conversation_id: Id) -> dic
     }
 
 
-@router.delete("/{conversation_id}")
+@router.delete("/{conversation_id}", response_model=shapes.Deleted)
 async def delete_mine(request: Request, caller: Asker, conversation_id: Id) -> dict[str, Any]:
     """Deletes one conversation for good. Raises NotFound for somebody else's."""
     return {"deleted": await forget_conversations(outside_of(request), caller, conversation_id)}
 
 
-@router.delete("")
+@router.delete("", response_model=shapes.Deleted)
 async def delete_all_mine(request: Request, caller: Asker) -> dict[str, Any]:
     """Deletes every conversation of the caller for good."""
     return {"deleted": await forget_conversations(outside_of(request), caller, None)}

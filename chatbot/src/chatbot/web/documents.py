@@ -25,6 +25,7 @@ from chatbot.stages.limit import limit, whom
 from chatbot.stages.ports import Outside
 from chatbot.stages.upload import add_url, announce, upload
 from chatbot.store.documents import document_of, list_documents
+from chatbot.web import shapes
 from chatbot.web.state import Shown, client_ip, outside_of, upload_room_of
 
 MOST_URLS = 100
@@ -64,7 +65,7 @@ _FILE = {
 }
 
 
-@router.post("", status_code=202, openapi_extra=_FILE)
+@router.post("", status_code=202, openapi_extra=_FILE, responses={202: {"model": shapes.Document}})
 async def add_document(request: Request, title: Title, shown: Shown) -> Response:
     """Takes a file as the body of the request, queued. One of the same title is replaced once this one is ready."""
     outside, caller = await _caller(request, shown, Right.CHANGE_DOCUMENTS)
@@ -84,7 +85,7 @@ async def add_document(request: Request, title: Title, shown: Shown) -> Response
     return _accepted(await _document(outside, caller, ref.document_id), ref)
 
 
-@router.post("/urls", status_code=202)
+@router.post("/urls", status_code=202, response_model=shapes.Documents)
 async def add_pages(request: Request, body: Pages, shown: Shown) -> dict[str, Any]:
     """Queues pages of the public web to be fetched by a worker. All of them or, if one cannot be fetched at all, none."""
     outside, caller = await _caller(request, shown, Right.CHANGE_DOCUMENTS)
@@ -108,7 +109,7 @@ async def add_pages(request: Request, body: Pages, shown: Shown) -> dict[str, An
     return {"documents": documents}
 
 
-@router.get("")
+@router.get("", response_model=shapes.PageOfDocuments)
 async def list_all(
     request: Request,
     shown: Shown,
@@ -124,7 +125,7 @@ async def list_all(
     return {"documents": [described(document) for document in found], "next": following}
 
 
-@router.get("/{document_id}")
+@router.get("/{document_id}", response_model=shapes.Document)
 async def read_document(request: Request, document_id: UUID, shown: Shown) -> dict[str, Any]:
     """One document with the status of its newest revision."""
     outside, caller = await _caller(request, shown, Right.READ_DOCUMENTS)

@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from chatbot.core.health import Condition, Health, together
 from chatbot.errors import NotFound
 from chatbot.stages.watch import show_pool
+from chatbot.web import shapes
 from chatbot.web.state import checks_of, drain_of, outside_of
 
 router = APIRouter()
@@ -22,7 +23,7 @@ async def livez() -> str:
     return "ok\n"
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={200: {"model": shapes.Readiness}, 503: {"model": shapes.Unready}})
 async def readyz(request: Request) -> JSONResponse:
     """Whether to send questions here: 503 while this process drains, or has not verified the database yet."""
     if drain_of(request).draining:
@@ -40,7 +41,7 @@ async def metrics(request: Request) -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.get("/api/health")
+@router.get("/api/health", responses={200: {"model": shapes.Health}, 503: {"model": shapes.Health}})
 async def health(request: Request) -> JSONResponse:
     """Everything together: 503 only when the product cannot answer."""
     checks = await checks_of(request).check_all()
@@ -56,7 +57,10 @@ async def health(request: Request) -> JSONResponse:
     return JSONResponse(body, status_code=503 if status is Condition.DOWN else 200)
 
 
-@router.get("/api/health/{component}")
+@router.get(
+    "/api/health/{component}",
+    responses={200: {"model": shapes.ComponentHealth}, 503: {"model": shapes.ComponentHealth}},
+)
 async def component_health(request: Request, component: str) -> JSONResponse:
     """One component: 200 `ok` or `degraded`, 503 `down`, with the reason and the latency in milliseconds."""
     checks = checks_of(request)

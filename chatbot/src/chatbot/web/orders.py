@@ -14,6 +14,7 @@ from chatbot.stages.agree import now_of
 from chatbot.stages.block import block, block_on, blocks_in_force, unblock
 from chatbot.stages.ports import Outside
 from chatbot.stages.switch import switch
+from chatbot.web import admin_shapes
 from chatbot.web.admin import By, admin_only
 from chatbot.web.state import outside_of
 
@@ -42,7 +43,7 @@ class MaintenanceBody(BaseModel):
     message: Annotated[str, Field(min_length=1, max_length=300, pattern=_LINE)] | None = None
 
 
-@router.post("/blocks")
+@router.post("/blocks", response_model=admin_shapes.BlockChanged)
 async def block_address(request: Request, body: BlockBody, operator: By) -> dict[str, Any]:
     """Does not answer an address or network for a time. In force here at once, elsewhere within a second."""
     outside = outside_of(request)
@@ -52,14 +53,14 @@ async def block_address(request: Request, body: BlockBody, operator: By) -> dict
     return _changed(outside, change)
 
 
-@router.get("/blocks")
+@router.get("/blocks", response_model=admin_shapes.Blocks)
 async def list_blocks(request: Request) -> dict[str, Any]:
     """The blocks in force, the one that ends first at the head."""
     outside = outside_of(request)
     return {"blocks": [_block(outside, each) for each in blocks_in_force(outside)]}
 
 
-@router.get("/blocks/{ip:path}")
+@router.get("/blocks/{ip:path}", response_model=admin_shapes.Blocked)
 async def read_block(request: Request, ip: str) -> dict[str, Any]:
     """Whether the address or network is blocked, and by which block: its own, or that of a network around it."""
     outside = outside_of(request)
@@ -71,14 +72,14 @@ async def read_block(request: Request, ip: str) -> dict[str, Any]:
     }
 
 
-@router.delete("/blocks/{ip:path}")
+@router.delete("/blocks/{ip:path}", response_model=admin_shapes.BlockChanged)
 async def unblock_address(request: Request, ip: str, operator: By) -> dict[str, Any]:
     """Answers the address or network again. A network is named as it was blocked, such as 203.0.113.0/24."""
     outside = outside_of(request)
     return _changed(outside, await unblock(outside, ip, operator))
 
 
-@router.get("/top-offenders")
+@router.get("/top-offenders", response_model=admin_shapes.Offenders)
 async def list_offenders(request: Request, most: Annotated[int, Query(ge=1, le=100)] = 10) -> dict[str, Any]:
     """The addresses that failed to sign in most often, in this process; half of the past is forgotten every ten minutes."""
     outside = outside_of(request)
@@ -89,13 +90,13 @@ async def list_offenders(request: Request, most: Annotated[int, Query(ge=1, le=1
     }
 
 
-@router.get("/maintenance")
+@router.get("/maintenance", response_model=admin_shapes.Maintenance)
 async def read_maintenance(request: Request) -> dict[str, Any]:
     """Whether the product is closed, and what people are told."""
     return _maintenance(outside_of(request).flags.all()[MAINTENANCE])
 
 
-@router.put("/maintenance")
+@router.put("/maintenance", response_model=admin_shapes.MaintenanceChanged)
 async def change_maintenance(request: Request, body: MaintenanceBody, operator: By) -> dict[str, Any]:
     """Closes the product with 503 and a message, or opens it again. Works with PostgreSQL and Redis down."""
     change = await switch(

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chatbot.core.answer_settings import LARGEST_MAX_TOKENS, LARGEST_TOP_K, AnswerSettings, Layer
 from chatbot.errors import BadRequest
 from chatbot.stages.tune import settings_of, tune
+from chatbot.web import admin_shapes
 from chatbot.web.admin import By, admin_only
 from chatbot.web.controls import OfTenant
 from chatbot.web.state import outside_of
@@ -32,7 +33,7 @@ class SettingsBody(BaseModel):
     models: Annotated[dict[_Name, _Name | None], Field(max_length=10)] | None = None
 
 
-@router.get("/settings")
+@router.get("/settings", response_model=admin_shapes.Settings)
 async def read_settings(request: Request, tenant: OfTenant) -> dict[str, Any]:
     """What is set for everybody or the tenant, and what is in force with it."""
     outside = outside_of(request)
@@ -42,7 +43,7 @@ async def read_settings(request: Request, tenant: OfTenant) -> dict[str, Any]:
     return _shown(layer, in_force, tenant=tenant.name)
 
 
-@router.put("/settings")
+@router.put("/settings", response_model=admin_shapes.SettingsChanged)
 async def change_settings(request: Request, body: SettingsBody, by: By, tenant: OfTenant) -> dict[str, Any]:
     """Changes what is named, for everybody or the tenant. In force here at once, elsewhere within a second."""
     change = {name: getattr(body, name) for name in body.model_fields_set}

@@ -19,6 +19,7 @@ from chatbot.stages.sign_in import (
     sign_in,
     sign_out,
 )
+from chatbot.web import shapes
 from chatbot.web.state import Shown, address_of, client_ip, outside_of
 
 router = APIRouter(prefix="/api")
@@ -61,7 +62,7 @@ class AcceptBody(_Body):
     password: Password
 
 
-@router.post("/sign-in")
+@router.post("/sign-in", response_model=shapes.SignedIn)
 async def post_sign_in(request: Request, body: SignInBody) -> dict[str, Any]:
     """A session: a short-lived access token, to be sent as `Authorization: Bearer`, and a refresh token."""
     outside = outside_of(request)
@@ -77,7 +78,7 @@ async def post_sign_in(request: Request, body: SignInBody) -> dict[str, Any]:
     return _shown(signed_in)
 
 
-@router.post("/sign-in/refresh")
+@router.post("/sign-in/refresh", response_model=shapes.SignedIn)
 async def post_refresh(request: Request, body: RefreshBody) -> dict[str, Any]:
     """The next pair of tokens. Showing a used refresh token ends the session: somebody has copied it."""
     return _shown(await refresh(outside_of(request), body.refresh_token, ip=client_ip(request)))
@@ -100,7 +101,7 @@ async def post_password(request: Request, body: PasswordBody, shown: Shown) -> R
     return Response(status_code=204)
 
 
-@router.post("/invitations/accept")
+@router.post("/invitations/accept", response_model=shapes.Joined)
 async def post_accept(request: Request, body: AcceptBody) -> dict[str, Any]:
     """Sets the member's password by a link that works once; then sign in with it."""
     tenant, member = await accept_invitation(
@@ -109,7 +110,7 @@ async def post_accept(request: Request, body: AcceptBody) -> dict[str, Any]:
     return {"tenant": tenant, "member_id": str(member.id), "email": member.email, "role": member.role}
 
 
-@router.get("/me")
+@router.get("/me", response_model=shapes.Me)
 async def get_me(request: Request, shown: Shown) -> dict[str, Any]:
     """Who the credential proves: which tenant, which kind of caller."""
     caller = await authenticate(outside_of(request), shown, ip=client_ip(request))

@@ -21,6 +21,7 @@ from chatbot.stages.hand_over import erase, export
 from chatbot.stages.oversee import create, resume, set_quotas, suspend
 from chatbot.stages.withhold import withhold_foreign
 from chatbot.store.tenants import all_tenants
+from chatbot.web import admin_shapes
 from chatbot.web.accounts import Asking, OnBehalfOf, for_operator
 from chatbot.web.admin import admin_only
 from chatbot.web.state import client_ip, outside_of
@@ -69,14 +70,14 @@ class EraseBody(_Body):
     confirm: Text
 
 
-@router.get("")
+@router.get("", response_model=admin_shapes.Tenants)
 async def list_tenants(request: Request) -> dict[str, Any]:
     """Every tenant by name, and whether it is open."""
     found = await all_tenants(outside_of(request).database)
     return {"tenants": [_shown(state) for state in found]}
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, response_model=admin_shapes.NewTenant)
 async def post_tenant(request: Request, body: TenantBody, on_behalf_of: OnBehalfOf = None) -> dict[str, Any]:
     """A new tenant. The text of its first API key is in this answer and nowhere else."""
     tenant, key = await create(
@@ -100,7 +101,7 @@ async def post_tenant(request: Request, body: TenantBody, on_behalf_of: OnBehalf
     }
 
 
-@named.post("/suspend")
+@named.post("/suspend", response_model=admin_shapes.Suspension)
 async def post_suspend(request: Request, by: Asking, body: SuspendBody) -> dict[str, Any]:
     """The kill switch: every kind of caller is refused, and answers under way end, within a second, everywhere."""
     changed = await suspend(outside_of(request).database, by, reason=body.reason)
@@ -109,11 +110,11 @@ async def post_suspend(request: Request, by: Asking, body: SuspendBody) -> dict[
         "name": by.caller.tenant.name,
         "suspended": True,
         "changed": changed,
-        "undo": {"method": "POST", "path": path},
+        "undo": {"method": "POST", "path": path, "body": None},
     }
 
 
-@named.post("/resume")
+@named.post("/resume", response_model=admin_shapes.Suspension)
 async def post_resume(request: Request, by: Asking) -> dict[str, Any]:
     """Opens a suspended tenant again."""
     changed = await resume(outside_of(request).database, by)
@@ -122,7 +123,7 @@ async def post_resume(request: Request, by: Asking) -> dict[str, Any]:
     return {"name": by.caller.tenant.name, "suspended": False, "changed": changed, "undo": undo}
 
 
-@named.put("/quotas")
+@named.put("/quotas", response_model=admin_shapes.QuotasChanged)
 async def put_quotas(request: Request, by: Asking, body: QuotasBody) -> dict[str, Any]:
     """Sets the budget of the day and what may be kept; in force with the next request."""
     changes = {Quota(name): getattr(body, name) for name in body.model_fields_set}
@@ -159,7 +160,7 @@ async def get_export(request: Request, by: Asking) -> StreamingResponse:
     )
 
 
-@named.post("/erase")
+@named.post("/erase", response_model=admin_shapes.Erased)
 async def post_erase(request: Request, by: Asking, body: EraseBody) -> dict[str, Any]:
     """Deletes the tenant with all that it has, for good. The receipt is also in the audit log."""
     _confirmed(by, body.confirm)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from chatbot.stages.embed import LONGEST_WIDGET_KEY, open_widget_session
+from chatbot.web import shapes
 from chatbot.web.state import client_ip, outside_of
 
 router = APIRouter(prefix="/api/widget")
@@ -21,7 +22,7 @@ class SessionBody(BaseModel):
     key: Annotated[str, Field(min_length=1, max_length=LONGEST_WIDGET_KEY, pattern=r"^[^\x00]*$")]
 
 
-@router.post("/sessions", status_code=201)
+@router.post("/sessions", status_code=201, response_model=shapes.WidgetSession)
 async def post_session(
     request: Request, body: SessionBody, origin: Annotated[str | None, Header()] = None
 ) -> dict[str, Any]:
