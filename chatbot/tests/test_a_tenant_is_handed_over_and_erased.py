@@ -153,6 +153,19 @@ async def test_an_erased_tenant_leaves_nothing_but_the_log(
     assert (await chatbot.admin("POST", "/tenants", {"name": "acme"}))[0] == 201
 
 
+async def test_a_process_that_knew_the_key_a_moment_ago_refuses_it_too(chatbot: Chatbot) -> None:
+    """It believes a key for a second; what it would write has no tenant any more: 401 with the reason, not a fault."""
+    assert await ask_as(chatbot, X_Api_Key=chatbot.keys["acme"]) == 200
+    assert (await chatbot.admin("POST", "/tenants/acme/erase", {"confirm": "acme"}))[0] == 200
+    status, _, problem = await chatbot.ask("When is a refund possible?")
+    assert (status, problem["detail"]) == (401, "The key opens nothing any more: its tenant was erased.")
+    headers = {"X-Api-Key": chatbot.keys["acme"], "Content-Type": "text/plain"}
+    async with chatbot.http.post(
+        f"{chatbot.url}/api/documents", params={"title": "a.txt"}, data=b"text", headers=headers
+    ) as answer:
+        assert answer.status == 401
+
+
 async def test_an_erasure_wants_the_name_twice(chatbot: Chatbot, superuser_url: str) -> None:
     """With another name in the body nothing is erased."""
     status, problem = await chatbot.admin("POST", "/tenants/acme/erase", {"confirm": "globex"})

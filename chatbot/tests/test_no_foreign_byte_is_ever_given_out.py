@@ -1,7 +1,8 @@
 """Many tenants at once, at random: they upload, ask, leave in the middle, go on with each other's conversations, erase.
 
-Each document holds a word that no other has, and the model repeats all that it is told. Wherever a word of another tenant
-turns up, in an answer, a row, a cached value, a job, a metric or a log line, isolation has failed.
+Each document holds a word that no other has, goes through the real queue to a real worker, and the model repeats all that it is
+told. Wherever a word of another tenant turns up, in an answer, a row, a cached value, a job, a metric or a log line, isolation
+has failed.
 `make prove` plays it longer.
 """
 
@@ -36,9 +37,11 @@ from structlog.testing import capture_logs
 
 from chatbot.config import ProviderSettings
 from chatbot.core.tenancy import PREFIX_BYTES, SECRET_BYTES, api_key
+from chatbot.integrations.redis import new_client
 from chatbot.stages.probe import Result, probe_isolation
 from chatbot.store.catalogue import FACTS, PARAMETERS
 from chatbot.store.tenants import create_tenant
+from chatbot.worker import Work
 from chatbot_house import Chatbot, free_port, served, settings_for
 
 MARK = re.compile(r"mark[0-9a-f]{20}")
@@ -133,14 +136,31 @@ class Tenants(RuleBasedStateMachine):
         world.chatbot.tenants[name] = world.run(create_tenant(world.chatbot.parts.database, name, key))
         world.chatbot.keys[name] = key.text
         self.names.append(name)
-        self.add_document(len(self.names) - 1, 0)
+        self.add_document(len(self.names) - 1, 0, wait=True)
 
-    @rule(who=st.integers(0, 9), title=st.integers(0, 2))
-    def add_document(self, who: int, title: int) -> None:
-        tenant, word = self._pick(who), f"mark{secrets.token_hex(10)}"
+    @rule(who=st.integers(0, 9), title=st.integers(0, 2), wait=st.booleans())
+    def add_document(self, who: int, title: int, *, wait: bool) -> None:
+        """Through the queue; without waiting, the worker is still at it while others ask, upload and erase."""
+        tenant = self._pick(who)
+        self.world.run(_uploaded(self.world, tenant, title, self._content_of(tenant), wait=wait))
+
+    @rule(numbers=st.lists(st.integers(0, 9), min_size=2, max_size=6))
+    def upload_all_at_once(self, numbers: list[int]) -> None:
+        """Several tenants' jobs in the queue side by side, several of one title."""
+
+        async def together() -> None:
+            tenants = [self._pick(number) for number in numbers]
+            await asyncio.gather(
+                *(_uploaded(self.world, each, 1, self._content_of(each), wait=False) for each in tenants)
+            )
+            await asyncio.gather(*(_finished(self.world, each) for each in set(tenants)))
+
+        self.world.run(together())
+
+    def _content_of(self, tenant: str) -> str:
+        word = f"mark{secrets.token_hex(10)}"
         self.world.owner_of[word] = tenant
-        content = f"# The vault\n\nThe secret word that opens the vault is {word}.\n"
-        self.world.run(self.world.chatbot.add_document(tenant, f"vault-{title}.md", content))
+        return f"# The vault\n\nThe secret word that opens the vault is {word}.\n"
 
     @rule(who=st.integers(0, 9), question=st.sampled_from(QUESTIONS))
     def ask(self, who: int, question: str) -> None:
@@ -259,6 +279,46 @@ class Tenants(RuleBasedStateMachine):
             return tenant_asking, answer.status, await answer.text()
 
 
+async def _uploaded(world: World, tenant: str, title: int, content: str, *, wait: bool) -> None:
+    """Over HTTP, as a tenant does it."""
+    chatbot = world.chatbot
+    async with chatbot.http.post(
+        f"{chatbot.url}/api/documents",
+        params={"title": f"vault-{title}.md"},
+        data=content.encode(),
+        headers={"X-Api-Key": chatbot.keys[tenant], "Content-Type": "text/markdown"},
+    ) as answer:
+        assert answer.status == 202, await answer.text()
+    if wait:
+        await _finished(world, tenant)
+
+
+async def _finished(world: World, tenant: str) -> None:
+    """Once no document of the tenant is under way; all of them are ready."""
+    async with asyncio.timeout(30):
+        while True:
+            status, body = await world.chatbot.call("GET", "/api/documents", tenant=tenant)
+            assert status == 200, body
+            statuses = {each["status"] for each in body["documents"]}
+            if statuses <= {"ready", "failed"}:
+                assert statuses == {"ready"}, body
+                return
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def _working(chatbot: Chatbot, url: str) -> AsyncIterator[None]:
+    """A worker beside the server, in the same loop."""
+    stopping, client = asyncio.Event(), new_client(url)
+    work = asyncio.create_task(Work(url, chatbot.parts, client).until(stopping))
+    try:
+        yield
+    finally:
+        stopping.set()
+        await work
+        await client.aclose()
+
+
 async def _everything_in(url: str) -> list[tuple[str, str]]:
     """Every key of Redis with all that it holds, whatever its type."""
     found: list[tuple[str, str]] = []
@@ -292,6 +352,7 @@ def test_no_foreign_byte_is_ever_given_out(superuser_url: str, app_url: str, val
             house = settings_for(app_url, valkey_url, providers=providers, pool_size=4)
             chatbot = loop.run(stack.enter_async_context(served(house)))
             chatbot.http = loop.run(stack.enter_async_context(_client()))
+            loop.run(stack.enter_async_context(_working(chatbot, valkey_url)))
             with psycopg.connect(superuser_url, row_factory=dict_row) as conn:
                 facts = conn.execute(FACTS, PARAMETERS).fetchone()
             assert facts is not None

@@ -20,7 +20,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from chatbot.core.tenancy import TenantId
-from chatbot.errors import StoreUnavailable
+from chatbot.errors import StoreUnavailable, Unauthenticated
 from chatbot.store.boot_check import check_database
 
 Conn = AsyncConnection[DictRow]
@@ -200,6 +200,11 @@ def _told() -> Generator[None]:
         yield
     except TooManyRequests as error:
         raise StoreUnavailable(f"{WAITING_LIMIT} requests already wait for a database connection.") from error
+    except psycopg.errors.ForeignKeyViolation as error:
+        # Composite keys end otherwise: this is the tenant itself, whom a process may know for a second longer than it is there.
+        if (error.diag.constraint_name or "").endswith("_tenant_id_fkey"):
+            raise Unauthenticated("The key opens nothing any more: its tenant was erased.") from error
+        raise
     except (PoolTimeout, PoolClosed, psycopg.OperationalError) as error:
         raise StoreUnavailable(f"PostgreSQL does not answer: {error}".strip()) from error
 
