@@ -19,6 +19,7 @@ from chatbot.core.passages import DIMENSIONS
 from chatbot.errors import ConfigError, EmbeddingFailed
 from chatbot.integrations.embeddings import EmbeddingEndpoint, RemoteEmbedder
 from chatbot.integrations.session import new_session
+from chatbot.stages import retrieve
 from chatbot.stages.ingest import ingest
 from chatbot.stages.ports import now_of
 from chatbot.stages.upload import upload
@@ -189,9 +190,14 @@ async def test_a_document_waits_out_an_outage_however_long(chatbot: Chatbot, ser
     assert await shown() == (Status.READY, None)
 
 
-async def test_a_question_is_answered_by_its_words_meanwhile(chatbot: Chatbot, service: Service) -> None:
-    """Without vectors the full-text search finds the passage."""
-    service.mode = "503"
+@pytest.mark.parametrize("mode", ["503", "silent"])
+async def test_a_question_is_answered_by_its_words_meanwhile(
+    chatbot: Chatbot, service: Service, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without vectors the full-text search finds the passage; a service that says nothing is not waited for as a document does."""
+    monkeypatch.setattr(retrieve, "PATIENCE", timedelta(seconds=0.2))
+    service.mode = mode
     _, events, _ = await chatbot.ask("When is a refund possible?")
     assert events[-1][1]["kind"] == "extractive"
     assert "within 30 days" in text_of(events)
+    assert len(service.asked) > 2  # it was asked

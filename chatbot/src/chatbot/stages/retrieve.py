@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
+
 import structlog
 
 from chatbot.core.caller import Caller
@@ -15,6 +18,9 @@ from chatbot.store.passages import search_passages
 from chatbot.telemetry import EMBED_SECONDS, SEARCH_SECONDS
 
 log = structlog.get_logger()
+
+# A person waits: without a vector by then, the words have to do. A document has more time.
+PATIENCE = timedelta(seconds=3)
 
 
 async def retrieve(
@@ -48,8 +54,12 @@ async def retrieve(
 async def _vector(outside: Outside, question: str) -> Vector | None:
     """The question's vector; None where the embedding service is out of order: words are searched for still."""
     try:
-        with EMBED_SECONDS.time():
-            return (await outside.embedder.embed([question]))[0]
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            with EMBED_SECONDS.time():
+                return (await outside.embedder.embed([question]))[0]
+    except TimeoutError:
+        log.error("question_not_embedded", error=f"No vector within {PATIENCE.total_seconds():g} s.")
+        return None
     except ChatbotError as error:
         log.error("question_not_embedded", error=str(error))
         return None
