@@ -130,16 +130,33 @@ async def test_a_form_from_another_site_does_nothing(house: House) -> None:
     assert (await house.incident())["incident"]["status"] == "triggered"
 
 
-async def test_a_security_incident_is_seen_by_the_security_role_only(house: House) -> None:
-    """Alice is paged, but the list, the page and the stream of it are Dan's."""
+async def test_a_security_incident_is_seen_by_security_and_by_who_is_paged_for_it(house: House) -> None:
+    """Its list, page and stream are Dan's and Alice's, and Bob's once nobody answered and he is paged: a page leads somewhere."""
+
+    async def seen_by(person: str) -> tuple[int, int, int]:
+        status, _ = await house.as_person(person, "GET", "/api/incidents/INC-1")
+        timeline, _ = await house.as_person(person, "GET", "/api/incidents/INC-1/timeline")
+        _, listed = await house.as_person(person, "GET", "/api/incidents")
+        return status, timeline, len(listed)
+
     await house.fire("TenantIsolationViolation", kind="security")
     await house.work()
-    status, _ = await house.as_person("alice", "GET", "/api/incidents/INC-1")
-    assert status == 404
-    _, listed = await house.as_person("alice", "GET", "/api/incidents")
-    assert listed == []
-    status, _ = await house.as_person("dan", "GET", "/api/incidents/INC-1")
-    assert status == 200
+    assert [await seen_by(person) for person in ("dan", "alice")] == [(200, 200, 1)] * 2
+    assert [await seen_by(person) for person in ("bob", "carol")] == [(404, 404, 0)] * 2
+    house.clock.move(timedelta(minutes=5))
+    await house.work()
+    assert await seen_by("bob") == (200, 200, 1)
+    assert await seen_by("carol") == (404, 404, 0)
+
+
+async def test_security_itself_is_paged_for_what_is_restricted_and_for_nothing_else(house: House) -> None:
+    """The policies for restricted incidents go before those for all, whatever their order in the file."""
+    await house.fire("TenantIsolationViolation", kind="security")
+    await house.work()
+    assert {page["person"] for page in (await house.incident())["pages"]} == {"alice", "dan"}
+    await house.fire()
+    await house.work()
+    assert {page["person"] for page in (await house.incident("INC-2"))["pages"]} == {"alice"}
 
 
 async def test_the_stream_tells_each_entry_as_it_is_written(house: House) -> None:

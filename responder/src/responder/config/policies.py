@@ -176,14 +176,15 @@ def _people(file: _Table) -> OnCall:
 
 def _escalation(file: _Table, on_call: OnCall) -> tuple[EscalationPolicy, ...]:
     policies = tuple(_policy(table, on_call) for table in file.only("policy").tables("policy"))
-    if uncovered := set(Severity) - {s for policy in policies for s in policy.severities}:
+    for_all = [policy for policy in policies if not policy.restricted]
+    if uncovered := set(Severity) - {s for policy in for_all for s in policy.severities}:
         names = ", ".join(sorted(uncovered))
         raise ConfigError(f"{file.where}: no policy covers {names}; an incident of it would page nobody.")
     return policies
 
 
 def _policy(table: _Table, on_call: OnCall) -> EscalationPolicy:
-    table.only("name", "severities", "wait_for_evidence", "repeat", "repeat_after", "step")
+    table.only("name", "severities", "restricted", "wait_for_evidence", "repeat", "repeat_after", "step")
     steps = tuple(_step(step, on_call) for step in table.tables("step"))
     if not steps:
         raise table.fault("step", "at least one [[policy.step]]")
@@ -195,6 +196,7 @@ def _policy(table: _Table, on_call: OnCall) -> EscalationPolicy:
     return EscalationPolicy(
         name=table.text("name"),
         severities=frozenset(map(Severity, severities)),
+        restricted=table.flag("restricted", default=False),
         wait_for_evidence=table.duration("wait_for_evidence", default="3s"),
         steps=steps,
         repeat=table.number("repeat", default=0),

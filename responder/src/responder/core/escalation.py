@@ -24,10 +24,12 @@ class EscalationPolicy:
     """Steps in the order of `after`. After the last one the whole begins again, `repeat` times, `repeat_after` later.
 
     `wait_for_evidence` is how long the first page may wait so that it can carry what the investigation found.
+    With `restricted` it is for incidents of a restricted kind only, and goes before the others there.
     """
 
     name: str
     severities: frozenset[Severity]
+    restricted: bool
     wait_for_evidence: timedelta
     steps: tuple[EscalationStep, ...]
     repeat: int
@@ -63,6 +65,7 @@ def policy_to_json(policy: EscalationPolicy) -> dict[str, Any]:
     return {
         "name": policy.name,
         "severities": sorted(policy.severities),
+        "restricted": policy.restricted,
         "wait_for_evidence": policy.wait_for_evidence.total_seconds(),
         "steps": [
             {
@@ -82,6 +85,7 @@ def policy_from_json(body: Mapping[str, Any]) -> EscalationPolicy:
     return EscalationPolicy(
         name=body["name"],
         severities=frozenset(Severity(severity) for severity in body["severities"]),
+        restricted=body["restricted"],
         wait_for_evidence=timedelta(seconds=body["wait_for_evidence"]),
         steps=tuple(
             EscalationStep(

@@ -63,9 +63,13 @@ class Policies:
         """With what a person answered to the asks of a remedy."""
         return replace(self, bindings=self.bindings.with_answers(answers))
 
-    def escalation_for(self, severity: Severity) -> EscalationPolicy:
-        """The first policy that covers `severity`. Raises NotFound; loading refuses policies that leave one out."""
-        for policy in self.escalation:
-            if severity in policy.severities:
-                return policy
+    def escalation_for(self, severity: Severity, *, restricted: bool) -> EscalationPolicy:
+        """The first policy that covers `severity`, of those for restricted incidents first where it is one.
+
+        Raises NotFound; loading refuses policies that leave one out.
+        """
+        for only_restricted in (True, False) if restricted else (False,):
+            for policy in self.escalation:
+                if severity in policy.severities and policy.restricted is only_restricted:
+                    return policy
         raise NotFound(f"No escalation policy covers {severity}; add it to policies/escalation.toml.")

@@ -133,7 +133,7 @@ async def _raise(conn: Conn, outside: Outside, incident: Incident, alert: Alert)
     if severity >= incident.severity:  # P0 is before P1
         return Decision.JOINED
     now = outside.clock.now()
-    policy = outside.policies.escalation_for(severity)
+    policy = outside.policies.escalation_for(severity, restricted=incident.restricted)
     await incidents.set_severity(conn, incident.id, severity)
     unanswered = incident.status in UNANSWERED
     if unanswered:
@@ -156,6 +156,7 @@ async def _open(conn: Conn, outside: Outside, alert: Alert, entry: Entry | None)
         await runbook_revisions.keep(conn, sha256=entry.sha256, path=entry.path, text=entry.text, now=now)
     severity = severity_of(alert, entry)
     kind = kind_of(alert)
+    restricted = kind is Kind.SECURITY or alert.name in outside.policies.restricted_alerts
     return await incidents.open_incident(
         conn,
         service=alert.service,
@@ -163,11 +164,11 @@ async def _open(conn: Conn, outside: Outside, alert: Alert, entry: Entry | None)
         title=entry.alert.title if entry else alert.name,
         severity=severity,
         kind=kind,
-        restricted=kind is Kind.SECURITY or alert.name in outside.policies.restricted_alerts,
+        restricted=restricted,
         runbook_sha256=entry.sha256 if entry else None,
         runbook_entry=entry.alert.slug if entry else None,
         alert_labels=alert.labels,
-        policy=outside.policies.escalation_for(severity).name,
+        policy=outside.policies.escalation_for(severity, restricted=restricted).name,
         now=now,
     )
 
@@ -219,7 +220,7 @@ async def _opened(conn: Conn, incident: Incident, entry: Entry | None, *, now: d
 
 async def _prepare(conn: Conn, outside: Outside, incident: Incident, entry: Entry | None) -> None:
     now = outside.clock.now()
-    policy = outside.policies.escalation_for(incident.severity)
+    policy = outside.policies.escalation_for(incident.severity, restricted=incident.restricted)
     bound = outside.policies.for_alert(incident.alert_labels)
     steps = plan_steps(entry.alert, bound) if entry else ()
     await evidence.plan(conn, incident.id, steps, now=now)

@@ -97,14 +97,16 @@ async def get(conn: Conn, incident_id: IncidentId, *, lock: bool = False) -> Inc
     return _incident(row)
 
 
-async def newest(conn: Conn, *, limit: int, restricted: bool) -> list[Incident]:
-    """Open incidents first, then the closed ones, each newest first. Restricted ones only where asked for."""
+async def newest(conn: Conn, *, limit: int, paged: str | None) -> list[Incident]:
+    """Open incidents first, then the closed ones, each newest first. With `paged`, restricted ones only if that person was."""
     cursor = await conn.execute(
         """
-        SELECT * FROM incidents WHERE NOT restricted OR %s
-        ORDER BY status IN ('resolved', 'reviewed'), id DESC LIMIT %s
+        SELECT * FROM incidents i
+         WHERE NOT restricted OR %(paged)s::text IS NULL
+            OR EXISTS (SELECT FROM pages p WHERE p.incident_id = i.id AND p.person = %(paged)s)
+         ORDER BY status IN ('resolved', 'reviewed'), id DESC LIMIT %(limit)s
         """,
-        (restricted, limit),
+        {"paged": paged, "limit": limit},
     )
     return [_incident(row) for row in await cursor.fetchall()]
 

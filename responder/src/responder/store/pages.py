@@ -52,6 +52,14 @@ async def of_incident(conn: Conn, incident_id: IncidentId) -> list[Page]:
     return [_page(row) for row in await cursor.fetchall()]
 
 
+async def was_paged(conn: Conn, incident_id: IncidentId, person: str) -> bool:
+    """Whether a page of the incident was ever meant for the person."""
+    cursor = await conn.execute(
+        "SELECT FROM pages WHERE incident_id = %s AND person = %s LIMIT 1", (incident_id, person)
+    )
+    return await cursor.fetchone() is not None
+
+
 async def close(conn: Conn, page: Page, state: PageState, *, now: datetime) -> None:
     """Ends a page: sent, failed for good, or withdrawn. The caller ends its claim in the same transaction."""
     await conn.execute(

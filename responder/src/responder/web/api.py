@@ -15,7 +15,7 @@ from responder.stages import answer
 from responder.store import incidents, timeline
 from responder.web.sessions import Asking
 from responder.web.state import Web, web
-from responder.web.view import entry_json, incident_for, incident_json, may_see_restricted, view, view_json
+from responder.web.view import entry_json, has_security_role, incident_for, incident_json, view, view_json
 
 router = APIRouter(prefix="/api/incidents")
 Parts = Annotated[Web, Depends(web)]
@@ -54,9 +54,8 @@ class Words(_Body):
 @router.get("")
 async def list_incidents(person: Asking, parts: Parts) -> list[dict[str, Any]]:
     async with parts.outside.database.transaction() as conn:
-        found = await incidents.newest(
-            conn, limit=LIST_LIMIT, restricted=may_see_restricted(parts.outside, person)
-        )
+        paged = None if has_security_role(parts.outside, person) else person.name
+        found = await incidents.newest(conn, limit=LIST_LIMIT, paged=paged)
     return [incident_json(incident) for incident in found]
 
 

@@ -18,7 +18,7 @@ from responder.store import incidents, postmortems
 from responder.web.pages import page, part, since
 from responder.web.sessions import Asking
 from responder.web.state import Web, web
-from responder.web.view import incident_for, may_see_restricted, view
+from responder.web.view import has_security_role, incident_for, view
 from responder.web.walk import entry_of, walk
 
 router = APIRouter(include_in_schema=False)
@@ -30,9 +30,8 @@ LIST_LIMIT = 100
 @router.get("/")
 async def front(person: Asking, parts: Parts) -> HTMLResponse:
     async with parts.outside.database.transaction() as conn:
-        found = await incidents.newest(
-            conn, limit=LIST_LIMIT, restricted=may_see_restricted(parts.outside, person)
-        )
+        paged = None if has_security_role(parts.outside, person) else person.name
+        found = await incidents.newest(conn, limit=LIST_LIMIT, paged=paged)
     return page("incidents.html", title="Incidents", incidents=found, person=person.name, open_states=OPEN)
 
 

@@ -33,7 +33,7 @@ from responder.store import (
 from responder.store.alerts import StoredAlert
 from responder.store.deadlines import StoredDeadline
 
-# Who may see incidents of a restricted kind.
+# Who may see every incident of a restricted kind. Whoever was paged for one may see that one: a page must lead somewhere.
 SECURITY_ROLE = "security"
 
 
@@ -52,7 +52,7 @@ class View:
     runbook: str | None
 
 
-def may_see_restricted(outside: Outside, person: Person) -> bool:
+def has_security_role(outside: Outside, person: Person) -> bool:
     return outside.policies.on_call.roles.get(SECURITY_ROLE) == person.name
 
 
@@ -60,7 +60,12 @@ async def incident_for(outside: Outside, incident_id: IncidentId, person: Person
     """The incident, if `person` may see it. Raises NotFound, the same for what is hidden as for what is not there."""
     async with outside.database.transaction() as conn:
         incident = await incidents.get(conn, incident_id)
-    if incident.restricted and not may_see_restricted(outside, person):
+        hidden = (
+            incident.restricted
+            and not has_security_role(outside, person)
+            and not await pages.was_paged(conn, incident_id, person.name)
+        )
+    if hidden:
         raise NotFound(f"There is no incident {incident.name}.")
     return incident
 
