@@ -115,18 +115,28 @@ def alerts() -> str:
     )
 
 
-EXPLANATION = Path(__file__).parents[1] / "docs" / "explanation" / "alerts.md"
-REPLAY = Path(__file__).parents[1] / "rules" / "replay" / "results" / "replay.json"
+ROOT = Path(__file__).parents[1]
+EXPLANATION = ROOT / "docs" / "explanation" / "alerts.md"
+REPLAY = ROOT / "rules" / "replay" / "results" / "replay.json"
+BENCH = ROOT / "bench" / "results" / "vm.json"
+COST_OF_ANSWERS = REFERENCE / "answers.md"
 
 
 def with_tables(page: str) -> str:
-    """The page with its tables as the kept figures of the replay have them."""
-    kept = json.loads(REPLAY.read_text(encoding="utf-8"))
-    for name, write in (("ladder", _ladder), ("replay", _replayed), ("incidents", _incidents)):
+    """The page with its tables as the kept figures of the replay and of the benchmarks have them."""
+    kept = {
+        name: json.loads(file.read_text(encoding="utf-8"))
+        for name, file in (("replay", REPLAY), ("bench", BENCH))
+    }
+    tables = (
+        ("ladder", "replay", _ladder), ("replay", "replay", _replayed), ("incidents", "replay", _incidents),
+        ("answers", "bench", _answers), ("search", "bench", _search),
+    )  # fmt: skip
+    for name, source, write in tables:
         pattern = rf"(<!-- table: {name} -->\n).*?(?=<!-- /table -->)"
         page = re.sub(
             pattern,
-            lambda found, write=write: found[1] + "\n".join(write(kept)) + "\n",
+            lambda found, write=write, source=source: found[1] + "\n".join(write(kept[source])) + "\n",
             page,
             flags=re.DOTALL,
         )
@@ -166,6 +176,43 @@ def _incidents(kept: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def _answers(kept: dict[str, Any]) -> Iterator[str]:
+    figures = kept["answers"]["figures"]
+    relay, floor, new = (figures[name] for name in ("relay_alone", "floor_alone", "uncached_alone"))
+    cached, bare = figures["cached_at_32"], figures["bare_fastapi_at_32"]
+    yield f"| at a load average of {kept['answers']['load_before']} | the chatbot | floor | relay | wanted |"
+    yield "|---|---|---|---|---|"
+    for title, what, at, wanted in (
+        ("new answer, whole, median", "whole", "p50_ms", "5 ms beyond the relay"),
+        ("new answer, whole, 95 of 100", "whole", "p95_ms", "15 ms beyond the relay"),
+        ("first token, median", "first_token", "p50_ms", "3 ms beyond the relay"),
+    ):
+        yield f"| {title} | {new[what][at]:.1f} ms | {floor[what][at]:.1f} ms | {relay[what][at]:.1f} ms | {wanted} |"
+    cpu = " | ".join(f"{each['cpu_ms_each']:.1f} ms" for each in (new, floor, relay))
+    yield f"| a core's time for it | {cpu} | |"
+    for how, said in (("running", "64 streams run"), ("begun_at_once", "64 begin at once")):
+        ours, others = (figures[f"{name}_64_{how}_first_token"]["p95_ms"] for name in ("chatbot", "relay"))
+        yield f"| first token while {said}, 95 of 100 | {ours:.0f} ms | | {others:.0f} ms | 60 ms beyond the relay |"
+    yield f"| cached answer, alone, 95 of 100 | {figures['cached_alone']['p95_ms']:.1f} ms | | | 5 ms |"
+    yield (
+        f"| cached answers for a second of a core | {cached['per_cpu_second']:,} | | bare FastAPI {bare['per_cpu_second']:,} |"
+        " 1,500 |"
+    )
+    fallback = figures["fallback_while_open_first_token"]["p95_ms"]
+    yield f"| breaker open: first token of the next provider, 95 of 100 | {fallback:.1f} ms | | | 50 ms |"
+
+
+def _search(kept: dict[str, Any]) -> Iterator[str]:
+    figures = kept["vector_search"]["figures"]
+    yield f"| passages, in a table of {figures['rows']:,} | recall of 10 | by vector, 95 of 100 | with words | exact, raw |"
+    yield "|---|---|---|---|---|"
+    for size, found in figures["by_size"].items():
+        yield (
+            f"| {int(size):,} | {found['recall_at_10']:.2f} | {found['by_vector']['p95_ms']:.1f} ms |"
+            f" {found['by_vector_and_words']['p95_ms']:.1f} ms | {found['raw_exact_without_policies']['p95_ms']:.1f} ms |"
+        )
+
+
 def _lasting(seconds: int | None) -> str:
     if seconds is None:
         return "never"
@@ -184,7 +231,8 @@ PAGES = {
 
 
 def main() -> None:
-    EXPLANATION.write_text(with_tables(EXPLANATION.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in (EXPLANATION, COST_OF_ANSWERS):
+        page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
     write_dashboards.main()
     for name, write in PAGES.items():
         (REFERENCE / name).write_text(write(), encoding="utf-8")

@@ -27,6 +27,13 @@ def test_every_link_leads_somewhere(file: Path) -> None:
             assert (file.parent / target).exists(), f"{file.name} links to {target}"
 
 
+def test_what_an_answer_costs_is_what_was_measured() -> None:
+    """The tables of docs/reference/answers.md are those of the kept figures."""
+    page = write_docs.COST_OF_ANSWERS.read_text(encoding="utf-8")
+    assert "| new answer, whole, median |" in page
+    assert page == write_docs.with_tables(page), "run: make docs"
+
+
 @pytest.mark.parametrize("name", list(write_docs.PAGES))
 def test_the_generated_pages_are_up_to_date(name: str) -> None:
     """`make docs` would change nothing."""
