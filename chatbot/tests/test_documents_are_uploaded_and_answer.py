@@ -7,19 +7,21 @@ import io
 import signal
 import subprocess
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 from psycopg import sql
+from structlog.testing import capture_logs
 
-from chatbot.core.documents import LARGEST_DOCUMENT, LEASE, MOST_ATTEMPTS, Event, RevisionRef
+from chatbot.core.documents import LARGEST_DOCUMENT, LEASE, MOST_ATTEMPTS, Event, RevisionRef, Source
 from chatbot.stages.ingest import ingest
 from chatbot.stages.ports import Outside
 from chatbot.stages.sweep import sweep
 from chatbot.store.corpora import corpus_of
-from chatbot.store.documents import due_revisions, take
+from chatbot.store.documents import begin_revision, due_revisions, take
 from chatbot_house import Chatbot, free_port, served, settings_for
 
 
@@ -203,8 +205,6 @@ class Broken:
 
 async def test_a_fault_of_ours_is_tried_again_and_in_the_end_told(bot: Chatbot) -> None:
     """Each attempt waits longer; the reason is visible meanwhile; after the last one the document fails with it."""
-    from dataclasses import replace
-
     _, body = await put(bot, "patient.md", b"Patience.")
     healthy = bot.parts
     bot.parts = replace(healthy, embedder=Broken(healthy.embedder))
@@ -249,6 +249,48 @@ async def test_a_document_that_ends_every_worker_fails(bot: Chatbot) -> None:
         bot.clock.fast_forward(LEASE.total_seconds() + 1)
     assert await work(bot) == [Event.FAIL]
     assert f"{MOST_ATTEMPTS} times" in (await status_of(bot, body["id"]))["reason"]
+
+
+async def test_an_upload_and_the_worker_that_ends_the_one_before_do_not_block_each_other(
+    bot: Chatbot,
+) -> None:
+    """Whoever has the document first goes first: the upload is taken, and what the worker made of the older one is dropped."""
+    _, body = await put(bot, "race.md", b"The first word.")
+    tenant, parts = bot.tenants["acme"].tenant_id, bot.parts
+    ref = RevisionRef(tenant_id=tenant, document_id=UUID(body["id"]), revision=1)
+    embedding, may_end = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        name, tokens, telling = parts.embedder.name, parts.embedder.tokens, parts.embedder.telling
+
+        async def embed(self, texts: Any) -> Any:
+            embedding.set()
+            await may_end.wait()
+            return await parts.embedder.embed(texts)
+
+    worker = asyncio.create_task(ingest(replace(parts, embedder=Slow()), ref))
+    await embedding.wait()
+    async with parts.database.tenant(tenant) as conn:
+        await conn.execute("SELECT FROM documents WHERE tenant_id = %s FOR UPDATE", (tenant,))
+        may_end.set()
+        async with parts.alarm.database.system() as watching:
+            while not await _somebody_waits(watching):
+                await asyncio.sleep(0.01)
+        await begin_revision(
+            conn, tenant, title="race.md", source=Source.UPLOAD, url=None, media_type=None, sha256=b"", actor="test",
+            parts=[b"The last word."], now=_now(bot),
+        )  # fmt: skip
+    with capture_logs() as logged:
+        assert await worker is None
+    # Not because PostgreSQL had to end one of the two.
+    assert [line["event"] for line in logged] == ["ingest_superseded"]
+    assert await work(bot) == [Event.EMBEDDED]
+    assert (await status_of(bot, body["id"]))["live_revision"] == 2
+
+
+async def _somebody_waits(conn: Any) -> bool:
+    row = await (await conn.execute("SELECT count(*) AS n FROM pg_locks WHERE NOT granted")).fetchone()
+    return row["n"] > 0
 
 
 async def test_a_revision_that_was_replaced_meanwhile_is_dropped(bot: Chatbot) -> None:

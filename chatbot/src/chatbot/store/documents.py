@@ -242,6 +242,10 @@ async def make_live(
     now: datetime,
 ) -> bool:
     """The end: the passages of this revision answer in place of those before. False: it is no longer held."""
+    # The document before its revisions, as whoever uploads the next one and whoever deletes it: else each waits for the other.
+    await conn.execute(
+        "SELECT FROM documents WHERE tenant_id = %s AND id = %s FOR UPDATE", (ref.tenant_id, ref.document_id)
+    )
     cursor = await conn.execute(
         "UPDATE revisions SET status = %s, reason = NULL, lease_until = NULL, finished_at = %s"
         " WHERE tenant_id = %s AND document_id = %s AND revision = %s AND attempt = %s AND status = ANY (%s)",
