@@ -94,6 +94,7 @@ async def test_the_incidents_page_shows_evidence_remedies_and_timeline(house: Ho
         "Which endpoint fails",
         "database ok",
         "switch the flag",
+        "Answers stay correct",
         "Alice paged by webhook",
         "no data",
         "A change at Groq",

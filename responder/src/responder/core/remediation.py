@@ -116,7 +116,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remediation:
-    """`inputs` are the person's answers to what the remedy asks, by name.
+    """`words` are what the runbook says of it; `inputs` the person's answers to what the remedy asks, by name.
 
     `digest` binds an approval to the text, the bound values, the answers and the preview that the person saw.
     """
@@ -126,6 +126,7 @@ class Remediation:
     position: int
     key: str
     label: str
+    words: str
     text: str
     line: int
     state: State
@@ -139,6 +140,11 @@ class Remediation:
     expires_at: datetime | None
     result: Mapping[str, Any] | None
 
+    @property
+    def further_words(self) -> str:
+        """What the runbook says of it beyond its label. A label that is cut says too little: then all of it."""
+        return self.words.removeprefix(self.label).lstrip(". \n")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRemediation:
@@ -146,6 +152,7 @@ class PlannedRemediation:
 
     key: str
     label: str
+    words: str
     text: str
     line: int
     runnable: bool

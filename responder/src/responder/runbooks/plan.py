@@ -160,6 +160,7 @@ def _remedies(group: RemediationGroup, policies: Policies) -> Iterator[PlannedRe
         yield PlannedRemediation(
             key=action.key,
             label=_label(group, action),
+            words=_words(group, action),
             text=action.text.strip(),
             line=action.line,
             runnable=runnable,
@@ -170,12 +171,22 @@ def _remedies(group: RemediationGroup, policies: Policies) -> Iterator[PlannedRe
         yield PlannedRemediation(
             key=f"remedy-text-{group.line}",
             label=group.label,
+            words="",
             text="\n".join(f"- {point}" for point in group.points),
             line=group.line,
             runnable=False,
             reason="words for a person to follow",
             requests=(),
         )
+
+
+def _words(group: RemediationGroup, action: Action) -> str:
+    """What the runbook says of the action: all between it and the one before; of the last one also what follows."""
+    lines = [each.line for each in group.actions]
+    begin = max((line for line in lines if line < action.line), default=0)
+    end = action.line if action.line < max(lines) else group.end_line + 1
+    said = zip(group.points, group.point_lines, strict=True)
+    return "\n".join(" ".join(point.split()) for point, line in said if begin < line < end)
 
 
 def _label(group: RemediationGroup, action: Action) -> str:

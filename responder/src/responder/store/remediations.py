@@ -48,8 +48,8 @@ async def plan(conn: Conn, incident_id: IncidentId, planned: Sequence[PlannedRem
     await insert_many(
         conn,
         """
-        INSERT INTO remediations (incident_id, position, key, label, text, line, state, runnable, reason, requests)
-        VALUES (%s, %s, %s, %s, %s, %s, 'offered', %s, %s, %s)
+        INSERT INTO remediations (incident_id, position, key, label, words, text, line, state, runnable, reason, requests)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, 'offered', %s, %s, %s)
         """,
         [
             (
@@ -57,6 +57,7 @@ async def plan(conn: Conn, incident_id: IncidentId, planned: Sequence[PlannedRem
                 position,
                 item.key,
                 item.label,
+                item.words,
                 item.text,
                 item.line,
                 item.runnable,

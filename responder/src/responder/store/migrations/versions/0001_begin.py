@@ -172,6 +172,7 @@ CREATE TABLE remediations (
     position     integer NOT NULL,
     key          text NOT NULL,
     label        text NOT NULL,
+    words        text NOT NULL,                  -- what the runbook says of it
     text         text NOT NULL,
     line         integer NOT NULL,
     -- offered -> previewing -> previewed -> approved -> running -> verifying -> verified | failed; see core/remediation.py
