@@ -201,3 +201,23 @@ async def test_a_question_is_answered_by_its_words_meanwhile(
     assert events[-1][1]["kind"] == "extractive"
     assert "within 30 days" in text_of(events)
     assert len(service.asked) > 2  # it was asked
+
+
+async def test_a_service_that_failed_twice_is_not_waited_for_until_it_is_tried_again(
+    chatbot: Chatbot, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is silent two questions wait for it and no third; after five seconds one tries, and it serves again."""
+    monkeypatch.setattr(retrieve, "PATIENCE", timedelta(seconds=0.2))
+    service.mode = "silent"
+    asked = len(service.asked)
+    for number in range(5):
+        _, events, _ = await chatbot.ask(f"When is a refund number {number} possible?")
+        assert "within 30 days" in text_of(events)
+    assert len(service.asked) == asked + 2
+    service.mode = "ok"
+    await chatbot.ask("When is a sixth refund possible?")
+    assert len(service.asked) == asked + 2
+    chatbot.clock.fast_forward(5)
+    for number in range(2):
+        await chatbot.ask(f"Until when is a refund number {number} possible?")
+    assert len(service.asked) == asked + 4

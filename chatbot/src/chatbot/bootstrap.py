@@ -45,6 +45,8 @@ from chatbot.store.db import Database
 
 # One failure is enough: each further one would make a question wait. No metric shows this breaker.
 CACHE_LIMITS = Limits(in_a_row=1, probes=1, open_for=timedelta(seconds=2))
+# A silent embedding service takes seconds of each question that asks it; answers find their passages by words meanwhile.
+EMBEDDING_LIMITS = Limits(in_a_row=2, probes=1, open_for=timedelta(seconds=5))
 CLOCKS = Clocks(monotonic=time.monotonic, wall=time.time)
 # Failed attempts written into the audit log; the metric counts all of them.
 AUDITED_FAILURES_PER_SECOND = 10
@@ -114,6 +116,7 @@ async def outside(
                 ),
                 cache=AnswerCache(for_answers),
                 cache_breaker=Breaker("cache", CACHE_LIMITS),
+                embedding_breaker=Breaker("embedding", EMBEDDING_LIMITS),
                 cache_lasts=timedelta(seconds=settings.cache_seconds),
                 together=Together(),
                 tracer=tracer or exported,

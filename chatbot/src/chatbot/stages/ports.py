@@ -371,6 +371,7 @@ class Outside:
     redis: Probe
     jobs: Jobs
     embedder: Embedder
+    embedding_breaker: Breaker
     parser: Parser
     fetcher: Fetcher
     fetch_allowed: frozenset[str]

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import structlog
 
+from chatbot.core.breaker import Outcome
 from chatbot.core.caller import Caller
 from chatbot.core.passages import Passage, Vector, is_evidence
 from chatbot.core.violation import Source
@@ -52,14 +53,22 @@ async def retrieve(
 
 
 async def _vector(outside: Outside, question: str) -> Vector | None:
-    """The question's vector; None where the embedding service is out of order: words are searched for still."""
+    """The question's vector; None where the embedding service is out of order, or was lately: words are searched for still."""
+    breaker, clock = outside.embedding_breaker, outside.clocks.monotonic
+    permit = breaker.admit(clock())
+    if permit is None:
+        return None
+    outcome = Outcome.IGNORED
     try:
         async with asyncio.timeout(PATIENCE.total_seconds()):
             with EMBED_SECONDS.time():
-                return (await outside.embedder.embed([question]))[0]
-    except TimeoutError:
-        log.error("question_not_embedded", error=f"No vector within {PATIENCE.total_seconds():g} s.")
+                vectors = await outside.embedder.embed([question])
+        outcome = Outcome.SUCCESS
+        return vectors[0]
+    except (TimeoutError, ChatbotError) as error:
+        outcome = Outcome.FAILURE
+        silent = f"No vector within {PATIENCE.total_seconds():g} s."
+        log.error("question_not_embedded", error=silent if isinstance(error, TimeoutError) else str(error))
         return None
-    except ChatbotError as error:
-        log.error("question_not_embedded", error=str(error))
-        return None
+    finally:
+        breaker.record(permit, outcome, clock())
