@@ -32,7 +32,8 @@ from drills.valkey import Valkey
 
 ALONE = 150
 CACHED_SECONDS = 4.0
-CLIENTS = 32
+# Those who are answered at the same moment share the ways to the databases.
+CLIENTS = (32, 128)
 STREAMS = 64
 RUNNING_SECONDS = 8.0
 TOKENS = 20
@@ -120,8 +121,9 @@ async def _measured(
         **milliseconds(wholes),
         "cpu_ms_each": round((ask.cpu_seconds() - before) / ALONE * 1000, 2),
     }
-    found["cached_at_32"] = await _rate(ask)
-    found["bare_fastapi_at_32"] = await _rate(nothing)
+    for clients in CLIENTS:
+        found[f"cached_at_{clients}"] = await _rate(ask, clients)
+        found[f"bare_fastapi_at_{clients}"] = await _rate(nothing, clients)
     await _at_64(pace, ask, relay, found)
     pace.seconds, pace.tokens = 0.0, 3
     operator = {"Authorization": f"Bearer {ADMIN}"}
@@ -179,7 +181,7 @@ async def _alone(ask: _Asked, name: str) -> tuple[list[float], list[float]]:
     return [first for first, _ in times], [whole for _, whole in times]
 
 
-async def _rate(ask: _Asked) -> dict[str, float]:
+async def _rate(ask: _Asked, clients: int) -> dict[str, float]:
     """Answers in a second, and in a second of the server's own time on a core: the load of others is not in it."""
     end = time.perf_counter() + CACHED_SECONDS
     answered = 0
@@ -191,7 +193,7 @@ async def _rate(ask: _Asked) -> dict[str, float]:
             answered += 1
 
     began, before = time.perf_counter(), ask.cpu_seconds()
-    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    await asyncio.gather(*(client() for _ in range(clients)))
     return {
         "per_second": round(answered / (time.perf_counter() - began)),
         "per_cpu_second": round(answered / (ask.cpu_seconds() - before)),

@@ -179,7 +179,6 @@ def _incidents(kept: dict[str, Any]) -> Iterator[str]:
 def _answers(kept: dict[str, Any]) -> Iterator[str]:
     figures = kept["answers"]["figures"]
     relay, floor, new = (figures[name] for name in ("relay_alone", "floor_alone", "uncached_alone"))
-    cached, bare = figures["cached_at_32"], figures["bare_fastapi_at_32"]
     yield f"| at a load average of {kept['answers']['load_before']} | the chatbot | floor | relay | wanted |"
     yield "|---|---|---|---|---|"
     for title, what, at, wanted in (
@@ -194,10 +193,11 @@ def _answers(kept: dict[str, Any]) -> Iterator[str]:
         ours, others = (figures[f"{name}_64_{how}_first_token"]["p95_ms"] for name in ("chatbot", "relay"))
         yield f"| first token while {said}, 95 of 100 | {ours:.0f} ms | | {others:.0f} ms | 60 ms beyond the relay |"
     yield f"| cached answer, alone, 95 of 100 | {figures['cached_alone']['p95_ms']:.1f} ms | | | 5 ms |"
-    yield (
-        f"| cached answers for a second of a core | {cached['per_cpu_second']:,} | | bare FastAPI {bare['per_cpu_second']:,} |"
-        " 1,500 |"
-    )
+    for clients in (32, 128):
+        ours, bare = (
+            figures[f"{name}_at_{clients}"]["per_cpu_second"] for name in ("cached", "bare_fastapi")
+        )
+        yield f"| cached answers for a second of a core, {clients} readers | {ours:,} | | bare FastAPI {bare:,} | 1,500 |"
     fallback = figures["fallback_while_open_first_token"]["p95_ms"]
     yield f"| breaker open: first token of the next provider, 95 of 100 | {fallback:.1f} ms | | | 50 ms |"
 
