@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from responder.core.incident import IncidentId, Severity, parse_incident_name
 from responder.stages import answer
-from responder.store import incidents, timeline
+from responder.store import timeline
 from responder.web.sessions import Asking
 from responder.web.state import Web, web
-from responder.web.view import entry_json, has_security_role, incident_for, incident_json, view, view_json
+from responder.web.view import entry_json, incident_for, incident_json, incidents_for, view, view_json
 
 router = APIRouter(prefix="/api/incidents")
 Parts = Annotated[Web, Depends(web)]
@@ -53,10 +53,9 @@ class Words(_Body):
 
 @router.get("")
 async def list_incidents(person: Asking, parts: Parts) -> list[dict[str, Any]]:
-    async with parts.outside.database.transaction() as conn:
-        paged = None if has_security_role(parts.outside, person) else person.name
-        found = await incidents.newest(conn, limit=LIST_LIMIT, paged=paged)
-    return [incident_json(incident) for incident in found]
+    return [
+        incident_json(incident) for incident in await incidents_for(parts.outside, person, limit=LIST_LIMIT)
+    ]
 
 
 @router.get("/{name}")

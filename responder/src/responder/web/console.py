@@ -14,11 +14,11 @@ from responder.core.incident import OPEN, Severity, events_possible, parse_incid
 from responder.core.schedule import Person
 from responder.errors import BadAnswers
 from responder.stages import answer
-from responder.store import incidents, postmortems
+from responder.store import postmortems
 from responder.web.pages import page, part, since
 from responder.web.sessions import Asking
 from responder.web.state import Web, web
-from responder.web.view import has_security_role, incident_for, view
+from responder.web.view import incident_for, incidents_for, view
 from responder.web.walk import entry_of, walk
 
 router = APIRouter(include_in_schema=False)
@@ -29,9 +29,7 @@ LIST_LIMIT = 100
 
 @router.get("/")
 async def front(person: Asking, parts: Parts) -> HTMLResponse:
-    async with parts.outside.database.transaction() as conn:
-        paged = None if has_security_role(parts.outside, person) else person.name
-        found = await incidents.newest(conn, limit=LIST_LIMIT, paged=paged)
+    found = await incidents_for(parts.outside, person, limit=LIST_LIMIT)
     return page("incidents.html", title="Incidents", incidents=found, person=person.name, open_states=OPEN)
 
 

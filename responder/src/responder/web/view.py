@@ -52,8 +52,11 @@ class View:
     runbook: str | None
 
 
-def has_security_role(outside: Outside, person: Person) -> bool:
-    return outside.policies.on_call.roles.get(SECURITY_ROLE) == person.name
+async def incidents_for(outside: Outside, person: Person, *, limit: int) -> list[Incident]:
+    """The incidents that `person` may see, open ones first."""
+    paged = None if _has_security_role(outside, person) else person.name
+    async with outside.database.transaction() as conn:
+        return await incidents.newest(conn, limit=limit, paged=paged)
 
 
 async def incident_for(outside: Outside, incident_id: IncidentId, person: Person) -> Incident:
@@ -62,12 +65,16 @@ async def incident_for(outside: Outside, incident_id: IncidentId, person: Person
         incident = await incidents.get(conn, incident_id)
         hidden = (
             incident.restricted
-            and not has_security_role(outside, person)
+            and not _has_security_role(outside, person)
             and not await pages.was_paged(conn, incident_id, person.name)
         )
     if hidden:
         raise NotFound(f"There is no incident {incident.name}.")
     return incident
+
+
+def _has_security_role(outside: Outside, person: Person) -> bool:
+    return outside.policies.on_call.roles.get(SECURITY_ROLE) == person.name
 
 
 async def view(outside: Outside, incident_id: IncidentId, person: Person) -> View:
