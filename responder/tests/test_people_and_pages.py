@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from house import SECRET, House
+from responder.config.policies import load_policies
+from responder.errors import ConfigError
 from responder.integrations.links import Purpose, Signer
+
+POLICIES = Path(__file__).parents[2] / "policies"
 
 
 async def get(
@@ -158,6 +163,17 @@ async def test_security_itself_is_paged_for_what_is_restricted_and_for_nothing_e
     await house.fire()
     await house.work()
     assert {page["person"] for page in (await house.incident("INC-2"))["pages"]} == {"alice"}
+
+
+def test_policies_for_restricted_incidents_cover_no_other(tmp_path: Path) -> None:
+    """A severity that only they name would page nobody for an incident of any other kind: it is refused at the start."""
+    for file in POLICIES.glob("*.toml"):
+        text = file.read_text(encoding="utf-8")
+        (tmp_path / file.name).write_text(
+            text.replace('name = "critical"', 'name = "critical"\nrestricted = true')
+        )
+    with pytest.raises(ConfigError, match=r"no policy covers P0; an incident of it would page nobody"):
+        load_policies(tmp_path, {})
 
 
 async def test_the_stream_tells_each_entry_as_it_is_written(house: House) -> None:
