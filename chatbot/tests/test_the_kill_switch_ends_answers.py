@@ -11,9 +11,11 @@ from datetime import timedelta
 from typing import Any
 
 import aiohttp
+import pytest
 
 from chatbot.core.history import tokens_of
 from chatbot.core.quotas import day_of
+from chatbot.errors import StoreUnavailable
 from chatbot.store.usage import usage_on
 from chatbot.web.drain import Drain, cut_closed_tenants
 from chatbot_house import Chatbot, Upstream, events_of, free_port
@@ -99,4 +101,7 @@ async def test_an_erased_tenants_answer_is_cut_too(chatbot: Chatbot) -> None:
 async def test_without_streams_nothing_is_asked(chatbot: Chatbot) -> None:
     """A process that streams nothing costs the database nothing: here it could not even answer."""
     await chatbot.parts.database.__aexit__()
-    await cut_closed_tenants(chatbot.parts, Drain(timedelta(seconds=1)))
+    drain = Drain(timedelta(seconds=1))
+    await cut_closed_tenants(chatbot.parts, drain)
+    with drain.stream(chatbot.tenants["acme"].tenant_id), pytest.raises(StoreUnavailable):
+        await cut_closed_tenants(chatbot.parts, drain)
