@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from aiohttp import web
 
+from bench.model_bare import Pace, serving
 from bench.statistics_of import milliseconds
 from bench.webhook import _port
 from chatbot.store.migrate import migrate
@@ -54,8 +54,8 @@ async def measure() -> dict[str, Any]:
             await asyncio.to_thread(migrate, migration_url=cluster.url(), app_url=app_url)
             async with AsyncExitStack() as stack:
                 await stack.enter_async_context(_process(*valkey.command()))
-                pace = _Pace()
-                model = await stack.enter_async_context(_model(pace))
+                pace = Pace()
+                model = await stack.enter_async_context(serving(pace))
                 environ = _environ(app_url, valkey.url, model)
                 chatbot_url = f"http://127.0.0.1:{environ['CHATBOT_PORT']}"
                 bare_port = _port()
@@ -87,7 +87,7 @@ async def measure() -> dict[str, Any]:
 
 
 async def _measured(
-    pace: _Pace, ask: _Asked, *, relay: _Asked, floor: _Asked, nothing: _Asked, admin: str
+    pace: Pace, ask: _Asked, *, relay: _Asked, floor: _Asked, nothing: _Asked, admin: str
 ) -> dict[str, Any]:
     found: dict[str, Any] = {
         "targets": {
@@ -134,7 +134,7 @@ async def _measured(
     return found
 
 
-async def _at_64(pace: _Pace, ask: _Asked, relay: _Asked, found: dict[str, Any]) -> None:
+async def _at_64(pace: Pace, ask: _Asked, relay: _Asked, found: dict[str, Any]) -> None:
     """First tokens while 64 streams run, of which one ends and another begins all the time; and when 64 begin at once."""
     for how, seconds, measured in (("running", 0.05, _running), ("begun_at_once", 0.01, _begun_at_once)):
         pace.seconds, pace.tokens = seconds, TOKENS
@@ -224,45 +224,6 @@ class _Asked:
         """What all its threads have used so far."""
         threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
         return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
-
-
-class _Pace:
-    """How the model streams."""
-
-    seconds = 0.0
-    tokens = 3
-
-
-@asynccontextmanager
-async def _model(pace: _Pace) -> AsyncGenerator[str]:
-    piece = b'data: {"choices":[{"delta":{"content":"word "}}]}\n\n'
-    vector = [384**-0.5] * 384
-
-    async def chat(request: web.Request) -> web.StreamResponse:
-        await request.read()
-        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await answer.prepare(request)
-        for _ in range(pace.tokens):
-            await answer.write(piece)
-            if pace.seconds:
-                await asyncio.sleep(pace.seconds)
-        await answer.write(b"data: [DONE]\n\n")
-        return answer
-
-    async def embed(request: web.Request) -> web.Response:
-        texts = (await request.json())["input"]
-        return web.json_response({"data": [{"index": i, "embedding": vector} for i in range(len(texts))]})
-
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", chat)
-    app.router.add_post("/v1/embeddings", embed)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    finally:
-        await runner.cleanup()
 
 
 def _environ(app_url: str, redis_url: str, model: str) -> dict[str, str]:

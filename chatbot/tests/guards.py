@@ -112,15 +112,15 @@ DATABASE = (
 
 CONNECTION = (
     Guard(
-        name="set_config is local to the transaction", layer="connection", noticed_by=WRONG,
+        name="the tenant is set for the transaction only", layer="connection", noticed_by=WRONG,
         arguments={"situation": "the_pools_next_without_tenant"}, module="chatbot.store.db",
-        old="', true)\"", new="', false)\"",
+        old='f"SET LOCAL app.tenant_id', new='f"SET SESSION app.tenant_id',
     ),
     Guard(
-        name="set_config is local, through a pooler", layer="connection",
+        name="the tenant is set for the transaction only, through a pooler", layer="connection",
         noticed_by=f"{MATRIX}test_through_a_transaction_pooler_the_same",
         arguments={"situation": "never_set"}, module="chatbot.store.db",
-        old="', true)\"", new="', false)\"",
+        old='f"SET LOCAL app.tenant_id', new='f"SET SESSION app.tenant_id',
     ),
     Guard(
         name="no prepared statements behind a pooler", layer="connection",
@@ -135,10 +135,8 @@ STATEMENTS = (
         name="a search names its tenant",
         layer="statements",
         noticed_by=f"{NAMED}test_the_statements_alone_keep_tenants_apart",
-        module="chatbot.store.passages",
-        old="tenant_id = %(tenant_id)s",
-        new="tenant_id IS NOT NULL",
-        everywhere=True,
+        sql="DO $do$ BEGIN EXECUTE replace(pg_get_functiondef('best_passages'::regproc),"
+        " '.tenant_id = ', '.tenant_id IS NOT NULL AND NULL IS DISTINCT FROM '); END $do$",
     ),
     Guard(
         name="a conversation is asked for with its tenant",

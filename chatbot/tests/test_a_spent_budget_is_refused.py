@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import UUID
 
 import pytest
 
+from chatbot.core.answers import most_tokens, prompt
 from chatbot.core.caller import Caller, CallerKind
+from chatbot.core.history import Turn, tokens_of
+from chatbot.core.passages import Passage
+from chatbot.core.pieces import LONGEST_HEADING, MOST_LETTERS
 from chatbot.core.quotas import DEFAULTS, Limits, Quota, day_of, seconds_of_day_left
+from chatbot.core.tenancy import TenantId
 from chatbot.errors import BudgetSpent, QuotaReached
 from chatbot.stages.spend import charge, reserve
 from chatbot.store.usage import hold_limits, set_quotas, usage_on
-from chatbot_house import Chatbot
+from chatbot_house import Chatbot, Upstream
 
 
 def caller_of(chatbot: Chatbot, tenant: str = "acme") -> Caller:
@@ -113,6 +119,36 @@ async def test_two_who_add_at_once_are_counted_one_after_the_other(chatbot: Chat
 
     await asyncio.gather(first(), second())
     assert order == ["first", "second"]
+
+
+async def test_what_was_set_aside_for_a_question_that_cannot_be_answered_comes_back(
+    chatbot: Chatbot, groq: Upstream
+) -> None:
+    """Tokens are set aside while the passages are looked for; where that fails, they are there for the next question."""
+    groq.rerank = "fail"
+    await chatbot.admin("PUT", "/flags/rerank", {"enabled": True})
+    assert (await chatbot.ask("When is a refund possible?"))[0] == 502
+    assert await used(chatbot) == (1, 0)
+
+
+async def test_a_question_that_no_model_is_asked_costs_no_token(chatbot: Chatbot, groq: Upstream) -> None:
+    """Nothing in the documents fits: what was set aside meanwhile is given back with the answer."""
+    _, events, _ = await chatbot.ask("Zanzibar?")
+    assert (events[-1][1]["kind"], groq.asked) == ("not_in_documents", [])
+    assert await used(chatbot) == (1, 0)
+
+
+def test_what_is_set_aside_is_never_less_than_the_prompt() -> None:
+    """The longest passages, with their titles and marks, fit into what is set aside before they are known."""
+    long = Passage(
+        tenant_id=TenantId(UUID(int=1)), passage_id=UUID(int=2), document_id=UUID(int=3),
+        title="t" * 100, heading="h" * LONGEST_HEADING, text="x" * MOST_LETTERS,
+    )  # fmt: skip
+    turns = (Turn(question="And for shoes?", answer="Within 30 days."),)
+    sent = prompt("When?", [long] * 8, turns=turns, mark="0" * 12)
+    assert sum(tokens_of(message.content) for message in sent) + 100 <= most_tokens(
+        "When?", turns=turns, passages=8, answer=100
+    )
 
 
 async def test_a_spent_budget_is_told_over_http_and_to_its_tenant_alone(chatbot: Chatbot) -> None:

@@ -90,7 +90,7 @@ async def test_the_answer_is_withheld_and_the_responder_told(
         return [foreign]
 
     # Not a vendor: the guard itself is tested, and the database cannot be made to fail.
-    monkeypatch.setattr(retrieve_stage, "search_passages", leak)
+    monkeypatch.setattr(retrieve_stage, "best_passages", leak)
     status, events, problem = await chatbot.ask("When is a refund possible?")
     assert (status, events) == (500, [])
     assert SECRET not in str(problem)

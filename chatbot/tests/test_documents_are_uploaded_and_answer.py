@@ -6,7 +6,7 @@ import asyncio
 import io
 import signal
 import subprocess
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,8 +20,9 @@ from chatbot.core.documents import LARGEST_DOCUMENT, LEASE, MOST_ATTEMPTS, Event
 from chatbot.stages.ingest import ingest
 from chatbot.stages.ports import Outside
 from chatbot.stages.sweep import sweep
-from chatbot.store.corpora import corpus_of
+from chatbot.store.corpora import NOTHING, corpus_of
 from chatbot.store.documents import begin_revision, due_revisions, take
+from chatbot.store.passages import best_passages
 from chatbot_house import Chatbot, free_port, served, settings_for
 
 
@@ -97,6 +98,33 @@ async def test_a_new_revision_takes_over_only_when_it_is_ready(bot: Chatbot) -> 
     assert (failed["status"], failed["revision"], failed["live_revision"]) == ("failed", 3, 2)
     assert "ZIP archive" in failed["reason"]
     assert "seven" in await answer_to(bot, "When does the shop open?")
+
+
+async def test_both_searches_count_in_the_order_of_the_passages(bot: Chatbot) -> None:
+    """Each passage has the sum of its reciprocal ranks, 60 added to each; of two with one sum, the one that led a search leads."""
+    text = "".join(
+        f"# Part {number}\n\nOf {word}s.\n\n"
+        for number, word in enumerate(("refund", "shoe", "train", "bee"))
+    )
+    await put(bot, "parts.md", text.encode())
+    await work(bot)
+    tenant, (vector,) = bot.tenants["acme"].tenant_id, await bot.parts.embedder.embed(["refund"])
+
+    async def order(worded: Sequence[UUID], limit: int = 40) -> list[UUID]:
+        found = await best_passages(
+            bot.parts.database, tenant, vector, worded=worded, corpus=NOTHING, limit=limit
+        )
+        return [passage.passage_id for passage in found]
+
+    near = await order(())
+    assert len(near) >= 4
+    worded = [near[3], near[1]]
+    ranks = [{each: rank for rank, each in enumerate(ranking, start=1)} for ranking in (near, worded)]
+    score = {each: sum(1 / (60 + rank[each]) for rank in ranks if each in rank) for each in near}
+    assert await order(worded) == sorted(near, key=lambda each: (-score[each], near.index(each)))
+    assert await order(worded, limit=1) == [near[1]]
+    stranger = uuid4()
+    assert await order([stranger]) == near
 
 
 async def test_a_deleted_document_answers_no_more(bot: Chatbot, superuser_url: str) -> None:

@@ -32,7 +32,9 @@ RAG_SECONDS = Histogram(
     "rag_query_duration_seconds", "From question to the end of the answer.", buckets=SECONDS
 )
 SEARCH_SECONDS = Histogram(
-    "vector_search_duration_seconds", "Looking for passages in the database.", buckets=SECONDS
+    "vector_search_duration_seconds",
+    "Finding and reading the passages that fit best, once the question has its vector.",
+    buckets=SECONDS,
 )
 EMBED_SECONDS = Histogram("question_embedding_seconds", "From a question to its vector.", buckets=SECONDS)
 INGEST_SECONDS = Histogram(

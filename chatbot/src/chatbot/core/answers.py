@@ -10,12 +10,14 @@ from typing import Any
 from uuid import UUID
 
 from chatbot.core.citations import without_citations
-from chatbot.core.history import Turn
+from chatbot.core.history import Turn, tokens_of
 from chatbot.core.passages import Passage
 
 _WORD = re.compile(r"\w{3,}")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _QUOTED_SENTENCES = 3
+# A passage as a prompt holds it, by `tokens_of`: the most letters that are cut (`pieces`), with title, heading and marks.
+PASSAGE_TOKENS = 800
 
 # The mark is made anew for each question, so that no passage can know it: none can end itself and go on as the rules.
 SYSTEM = (
@@ -132,6 +134,12 @@ def prompt(
         *said,
         Message(role="user", content=f"Passages:\n\n{numbered}\n\nQuestion: {question}"),
     ]
+
+
+def most_tokens(question: str, *, turns: Sequence[Turn], passages: int, answer: int) -> int:
+    """What an answer from so many passages may cost, rather too much: it is known before the passages are."""
+    asked = prompt(question, (), turns=turns, mark="")
+    return sum(tokens_of(message.content) for message in asked) + passages * PASSAGE_TOKENS + answer
 
 
 def _named(passage: Passage) -> str:

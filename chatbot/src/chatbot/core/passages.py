@@ -1,8 +1,7 @@
-"""What is stored of a document and found again: passages, and the order of two searches made one."""
+"""What is stored of a document and found again: passages, and which of them are evidence."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,8 +14,6 @@ DIMENSIONS = 384
 # What is nearest to anything at all is still nearest to something: from this cosine on it has to do with the question.
 # Measured in tests/test_answers_rest_on_evidence.py; docs/decisions/0024 has the table.
 NEAR = 0.25
-# Reciprocal rank fusion's usual constant (Cormack, Clarke and Büttcher, 2009).
-_RANK_OFFSET = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,15 +49,6 @@ class Passage:
 def embedded_text(piece: Piece) -> str:
     """What the model reads of a piece: its headings help to tell what it is about."""
     return f"{piece.heading}\n{piece.text}" if piece.heading else piece.text
-
-
-def fuse(*rankings: Sequence[UUID]) -> list[UUID]:
-    """One order of several, best first: by the sum of the reciprocal ranks."""
-    scores: dict[UUID, float] = {}
-    for ranking in rankings:
-        for rank, found in enumerate(ranking, start=1):
-            scores[found] = scores.get(found, 0.0) + 1 / (_RANK_OFFSET + rank)
-    return sorted(scores, key=lambda found: -scores[found])
 
 
 def is_evidence(passage: Passage) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from limits import RateLimitItemPerSecond
@@ -29,7 +30,7 @@ class SharedCounts:
             decode_responses=True,
             max_connections=CONNECTIONS,
             timeout=SECONDS,
-            socket_timeout=SECONDS,
+            socket_timeout=None,  # one for the whole, round each call, costs less than one for each of its parts
             socket_connect_timeout=SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
@@ -45,14 +46,16 @@ class SharedCounts:
     async def hit(self, limit: Limit, name: str, *, requests: int = 1) -> bool:
         """Counts so many requests, if there is room for all of them."""
         try:
-            return await self._limiter.hit(_item(limit), limit.name, name, cost=requests)
+            async with asyncio.timeout(SECONDS):
+                return await self._limiter.hit(_item(limit), limit.name, name, cost=requests)
         except (RedisError, OSError) as error:
             raise QueueUnavailable(f"Redis does not count: {error}") from error
 
     async def wait(self, limit: Limit, name: str) -> float:
         """The seconds until there is room."""
         try:
-            stats = await self._limiter.get_window_stats(_item(limit), limit.name, name)
+            async with asyncio.timeout(SECONDS):
+                stats = await self._limiter.get_window_stats(_item(limit), limit.name, name)
         except (RedisError, OSError) as error:
             raise QueueUnavailable(f"Redis does not count: {error}") from error
         return max(0.0, stats.reset_time - time.time())

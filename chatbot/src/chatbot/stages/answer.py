@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -21,25 +21,28 @@ from chatbot.core.answers import (
     Sources,
     Token,
     Usage,
-    prompt,
+    most_tokens,
     shown,
 )
 from chatbot.core.cached import CachedAnswer
 from chatbot.core.caller import Caller
 from chatbot.core.citations import Citations
 from chatbot.core.flags import RERANK
-from chatbot.core.history import searched_for, tokens_of
+from chatbot.core.history import searched_for
+from chatbot.core.limits import Route
 from chatbot.core.passages import Passage
 from chatbot.core.quotas import Reservation
-from chatbot.errors import StoreUnavailable
-from chatbot.stages.generate import Ask, Ending, Spent, generate, new_mark
+from chatbot.errors import ChatbotError, StoreUnavailable
+from chatbot.stages.beside import side_by_side
+from chatbot.stages.generate import Ask, Ending, Spent, generate
+from chatbot.stages.limit import limit_everywhere, whom
 from chatbot.stages.ports import Outside
 from chatbot.stages.recollect import Start, recollect
 from chatbot.stages.remember import remember
 from chatbot.stages.rerank import rerank
-from chatbot.stages.retrieve import retrieve
+from chatbot.stages.retrieve import Wanted, evidence, vector_of
 from chatbot.stages.reuse import Found, find_answer, keep_answer
-from chatbot.stages.spend import charge, reserve
+from chatbot.stages.spend import Begun, begin, charge, reserve
 from chatbot.stages.trace import CANCELLED, span, use_ending
 from chatbot.store.conversations import Exchange, source_ids
 from chatbot.telemetry import ANSWERS, RAG_SECONDS
@@ -63,9 +66,9 @@ class Question:
 
 
 async def prepare(outside: Outside, caller: Caller, text: str, *, conversation_id: UUID | None) -> Question:
-    """Finds and orders the passages, and sets the tokens aside.
+    """Counts the question, finds and orders the passages, and sets the tokens aside. Call `limit_here` first.
 
-    Raises before anything is answered: NotFound, RerankFailed, BudgetSpent, StoreUnavailable.
+    Raises before anything is answered: RateLimited, NotFound, RerankFailed, BudgetSpent, StoreUnavailable.
     """
     asked_at = outside.clocks.monotonic()
     whole = outside.tracer.start_span(
@@ -82,7 +85,9 @@ async def prepare(outside: Outside, caller: Caller, text: str, *, conversation_i
 async def _prepared(
     outside: Outside, caller: Caller, text: str, conversation_id: UUID | None, *, asked_at: float, whole: Span
 ) -> Question:
-    start = await recollect(outside, caller, conversation_id)
+    start, _ = await side_by_side(
+        recollect(outside, caller, conversation_id), limit_everywhere(outside, Route.CHAT, whom(caller))
+    )
     passages: tuple[Passage, ...] = ()
     reservation: Reservation | None = None
     found = None if conversation_id else await find_answer(outside, caller, text, start)
@@ -90,8 +95,7 @@ async def _prepared(
         # Counted with the exchange; only where the day's requests are used up is it refused first.
         reservation = await reserve(outside, caller, tokens=0) if start.spent else None
     else:
-        passages = await _search(outside, caller, text, start, whole)
-        reservation = await reserve(outside, caller, tokens=_most(start, text, passages))
+        passages, reservation = await _found_for(outside, caller, text, start, whole)
     return Question(
         caller=caller,
         text=text,
@@ -105,17 +109,42 @@ async def _prepared(
     )
 
 
-async def _search(
+async def _found_for(
     outside: Outside, caller: Caller, text: str, start: Start, whole: Span
-) -> tuple[Passage, ...]:
+) -> tuple[tuple[Passage, ...], Reservation]:
+    """The passages, and the tokens set aside meanwhile; given back where there is nothing to be answered after all."""
     wanted, limit = searched_for(text, start.turns), start.settings.similarity_top_k
-    with span(outside, "retrieve", whole, **{"chatbot.top_k": limit}) as traced:
-        found = await retrieve(outside, caller, wanted, corpus=start.corpus, limit=limit)
-        traced.set_attribute("chatbot.passages", len(found))
+    beginning = asyncio.create_task(begin(outside, caller, wanted, limit=limit, tokens=_most(start, text)))
+    try:
+        with span(outside, "retrieve", whole, **{"chatbot.top_k": limit}) as traced:
+            await asyncio.sleep(0)  # so that the database is at work before the embedding is asked for
+            vector, telling = await side_by_side(vector_of(outside, wanted), _telling(outside, wanted))
+            begun = await asyncio.shield(beginning)
+            found = Wanted(vector=vector, worded=begun.worded, telling=telling)
+            passages = await evidence(outside, caller, found, corpus=start.corpus, limit=limit)
+            traced.set_attribute("chatbot.passages", len(passages))
+        return await _in_order(outside, text, passages, whole), begun.reservation
+    except BaseException:
+        await asyncio.shield(asyncio.ensure_future(_give_back(outside, beginning)))
+        raise
+
+
+async def _telling(outside: Outside, wanted: str) -> Sequence[str]:
+    return outside.embedder.telling(wanted)
+
+
+async def _give_back(outside: Outside, beginning: asyncio.Task[Begun]) -> None:
+    with suppress(ChatbotError):
+        await _settle(outside, (await beginning).reservation, NO_USAGE)
+
+
+async def _in_order(
+    outside: Outside, text: str, passages: tuple[Passage, ...], whole: Span
+) -> tuple[Passage, ...]:
     if not outside.flags.enabled(RERANK):
-        return found
-    with span(outside, "rerank", whole, **{"chatbot.passages": len(found)}):
-        return await rerank(outside, text, found)
+        return passages
+    with span(outside, "rerank", whole, **{"chatbot.passages": len(passages)}):
+        return await rerank(outside, text, passages)
 
 
 async def abandon(outside: Outside, question: Question) -> None:
@@ -270,12 +299,14 @@ async def _text(outside: Outside, question: Question, spent: Spent) -> AsyncGene
             yield part
 
 
-def _most(start: Start, text: str, passages: tuple[Passage, ...]) -> int:
+def _most(start: Start, text: str) -> int:
     """The most tokens that the answer may cost; 0 where no model is asked."""
-    if not passages or not start.settings.providers:
+    settings = start.settings
+    if not settings.providers:
         return 0
-    messages = prompt(text, passages, turns=start.turns, mark=new_mark())
-    return sum(tokens_of(message.content) for message in messages) + start.settings.max_tokens
+    return most_tokens(
+        text, turns=start.turns, passages=settings.similarity_top_k, answer=settings.max_tokens
+    )
 
 
 async def _settle(outside: Outside, reservation: Reservation, used: Usage) -> None:

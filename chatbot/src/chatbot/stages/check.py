@@ -12,9 +12,8 @@ from chatbot.core.health import Condition, Health
 from chatbot.core.tenancy import TenantId
 from chatbot.errors import EmbeddingModelChanged, ProviderError, QueueUnavailable, StoreUnavailable
 from chatbot.stages.ports import Outside, Provider
-from chatbot.store.corpora import NOTHING
 from chatbot.store.embedding_models import check_model
-from chatbot.store.passages import search_passages
+from chatbot.store.passages import passages_with_words
 
 LONGEST = timedelta(seconds=2)
 CANARY_EVERY = timedelta(seconds=2)
@@ -64,7 +63,7 @@ class Checks:
         return list(await asyncio.gather(*(self.check(component) for component in self.components)))
 
     async def _database(self) -> Verdict:
-        await search_passages(self._outside.database, NOBODY, "health", None, corpus=NOTHING, limit=1)
+        await passages_with_words(self._outside.database, NOBODY, "health", limit=1)
         async with self._outside.database.system() as conn:
             try:
                 await check_model(conn, self._outside.embedder.name)

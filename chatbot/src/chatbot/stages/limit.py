@@ -17,16 +17,32 @@ log = structlog.get_logger()
 
 async def limit(outside: Outside, route: Route, whom: Mapping[Who, str]) -> None:
     """Counts the request for each of these names. Raises RateLimited at the first that has no room."""
+    limit_here(outside, route, whom)
+    await limit_everywhere(outside, route, whom)
+
+
+def limit_here(outside: Outside, route: Route, whom: Mapping[Who, str]) -> None:
+    """Counts the request in this process alone, which takes no time. Raises RateLimited."""
     counting = outside.counting
-    asked = [
-        (counting.limits[route, who], name) for who, name in whom.items() if (route, who) in counting.limits
-    ]
-    for each, name in asked:
+    for each, name in _limits(counting, route, whom):
         if wait := counting.local.take(each, name, outside.clocks.monotonic()):
             raise _refused(each, wait)
-    for each, name in asked:
+
+
+async def limit_everywhere(outside: Outside, route: Route, whom: Mapping[Who, str]) -> None:
+    """Counts the request, which `limit_here` has let in, for all processes together. Raises RateLimited.
+
+    One after the other: what one name is refused is not counted for the next.
+    """
+    counting = outside.counting
+    for each, name in _limits(counting, route, whom):
         if wait := await _asked_redis(outside, counting, each, name):
             raise _refused(each, wait)
+
+
+def _limits(counting: Counting, route: Route, whom: Mapping[Who, str]) -> list[tuple[Limit, str]]:
+    limits = counting.limits
+    return [(limits[route, who], name) for who, name in whom.items() if (route, who) in limits]
 
 
 def whom(caller: Caller) -> dict[Who, str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 import structlog
 
@@ -12,10 +15,11 @@ from chatbot.core.caller import Caller
 from chatbot.core.passages import Passage, Vector, is_evidence
 from chatbot.core.violation import Source
 from chatbot.errors import ChatbotError
+from chatbot.stages.beside import side_by_side
 from chatbot.stages.ports import Outside
 from chatbot.stages.withhold import withhold_foreign
 from chatbot.store.corpora import Corpus
-from chatbot.store.passages import search_passages
+from chatbot.store.passages import best_passages, passages_with_words
 from chatbot.telemetry import EMBED_SECONDS, SEARCH_SECONDS
 
 log = structlog.get_logger()
@@ -24,25 +28,48 @@ log = structlog.get_logger()
 PATIENCE = timedelta(seconds=3)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is looked for: a text by its vector, if there is one, and by its words.
+
+    `worded` are the passages that hold some, best first; `telling` the words that are rare in the language.
+    """
+
+    vector: Vector | None
+    worded: Sequence[UUID]
+    telling: Sequence[str]
+
+
 async def retrieve(
     outside: Outside, caller: Caller, question: str, *, corpus: Corpus, limit: int
 ) -> tuple[Passage, ...]:
-    """The passages that are evidence, best first.
-
-    No connection is held while the question is embedded, nor when this returns.
+    """The passages that are evidence, best first. No connection is held while the question is embedded.
 
     Raises TenantIsolationViolation, StoreUnavailable.
     """
-    tenant_id = caller.tenant.tenant_id
-    vector = await _vector(outside, question)
+    vector, worded = await side_by_side(
+        vector_of(outside, question),
+        passages_with_words(outside.database, caller.tenant.tenant_id, question, limit=limit),
+    )
+    wanted = Wanted(vector=vector, worded=worded, telling=outside.embedder.telling(question))
+    return await evidence(outside, caller, wanted, corpus=corpus, limit=limit)
+
+
+async def evidence(
+    outside: Outside, caller: Caller, wanted: Wanted, *, corpus: Corpus, limit: int
+) -> tuple[Passage, ...]:
+    """The passages that are evidence, best first. No connection is held when this returns.
+
+    Raises TenantIsolationViolation, StoreUnavailable.
+    """
     with SEARCH_SECONDS.time():
-        passages = await search_passages(
+        passages = await best_passages(
             outside.database,
-            tenant_id,
-            question,
-            vector,
+            caller.tenant.tenant_id,
+            wanted.vector,
+            worded=wanted.worded,
             corpus=corpus,
-            telling=outside.embedder.telling(question),
+            telling=wanted.telling,
             model=outside.embedder.name,
             limit=limit,
         )
@@ -52,7 +79,7 @@ async def retrieve(
     return tuple(passage for passage in passages if is_evidence(passage))
 
 
-async def _vector(outside: Outside, question: str) -> Vector | None:
+async def vector_of(outside: Outside, question: str) -> Vector | None:
     """The question's vector; None where the embedding service is out of order, or was lately: words are searched for still."""
     breaker, clock = outside.embedding_breaker, outside.clocks.monotonic
     permit = breaker.admit(clock())

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
 from chatbot.core.caller import Caller
 from chatbot.core.quotas import Quota, Reservation, day_of, seconds_of_day_left
 from chatbot.errors import BudgetSpent
 from chatbot.stages.ports import Outside
 from chatbot.store import usage
+from chatbot.store.questions import begin_question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A question that is paid for, and the passages with words of it, best first."""
+
+    reservation: Reservation
+    worded: tuple[UUID, ...]
 
 
 async def reserve(outside: Outside, caller: Caller, *, tokens: int) -> Reservation:
@@ -15,18 +28,31 @@ async def reserve(outside: Outside, caller: Caller, *, tokens: int) -> Reservati
     Whoever crosses the line is still answered, the next is refused. A reservation whose process dies stays spent
     until the day ends (UTC). Raises BudgetSpent, StoreUnavailable.
     """
-    wall = outside.clocks.wall()
-    tenant_id, day = caller.tenant.tenant_id, day_of(wall)
-    if await usage.reserve(outside.database, tenant_id, day=day, tokens=tokens):
-        return Reservation(tenant_id=tenant_id, day=day, tokens=tokens)
+    tenant_id, day = caller.tenant.tenant_id, day_of(outside.clocks.wall())
+    if not await usage.reserve(outside.database, tenant_id, day=day, tokens=tokens):
+        raise await _spent(outside, caller, day)
+    return Reservation(tenant_id=tenant_id, day=day, tokens=tokens)
+
+
+async def begin(outside: Outside, caller: Caller, wanted: str, *, limit: int, tokens: int) -> Begun:
+    """Like `reserve`, and looks for passages by words on the same way to the database."""
+    tenant_id, day = caller.tenant.tenant_id, day_of(outside.clocks.wall())
+    begun = await begin_question(outside.database, tenant_id, wanted, limit=limit, day=day, tokens=tokens)
+    if not begun.reserved:
+        raise await _spent(outside, caller, day)
+    return Begun(reservation=Reservation(tenant_id=tenant_id, day=day, tokens=tokens), worded=begun.worded)
+
+
+async def _spent(outside: Outside, caller: Caller, day: date) -> BudgetSpent:
+    tenant_id = caller.tenant.tenant_id
     async with outside.database.tenant(tenant_id) as conn:
         limits, used = await usage.limits_of(conn, tenant_id), await usage.usage_on(conn, tenant_id, day)
-    left = seconds_of_day_left(wall)
+    left = seconds_of_day_left(outside.clocks.wall())
     requests = used.requests >= limits.of(Quota.REQUESTS_PER_DAY)
     quota, spent = (
         (Quota.REQUESTS_PER_DAY, used.requests) if requests else (Quota.TOKENS_PER_DAY, used.tokens)
     )
-    raise BudgetSpent(
+    return BudgetSpent(
         f"The tenant has used {spent} of its {limits.of(quota)} {'requests' if requests else 'tokens'} of today.",
         retry_after=left,
         remedy=f"Try again after midnight UTC, in {left} s, or let an operator raise it:"

@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from chatbot.core.answer_settings import Layer, layer_of
 from chatbot.core.quotas import DEFAULTS, Quota
 from chatbot.core.tenancy import TenantId
-from chatbot.store.corpora import CORPUS, Corpus, corpus_in
+from chatbot.store.corpora import NOTHING, Corpus
 from chatbot.store.db import Conn, Database
 
 
@@ -44,10 +44,7 @@ async def load_tenant(conn: Conn, tenant_id: TenantId, *, lock: bool = False) ->
 
 
 BASIS = """
-SELECT (SELECT settings FROM tenant_settings WHERE tenant_id = %(tenant_id)s) AS settings,
-       coalesce((SELECT requests FROM usage_days WHERE tenant_id = %(tenant_id)s AND day = %(day)s), 0)
-         >= coalesce((SELECT value FROM quotas WHERE tenant_id = %(tenant_id)s AND name = 'requests_per_day'),
-                     %(requests)s) AS spent
+SELECT settings, spent, revision, passages, shelf, shelved FROM basis_of(%(tenant_id)s, %(day)s, %(requests)s)
 """
 
 
@@ -63,8 +60,9 @@ class Basis:
 async def basis_of(database: Database, tenant_id: TenantId, *, day: date) -> Basis:
     """What every answer of the tenant depends on, in one way to the database. Raises StoreUnavailable."""
     values = {"tenant_id": tenant_id, "day": day, "requests": DEFAULTS[Quota.REQUESTS_PER_DAY]}
-    (row,), corpus = await database.at_once(tenant_id, (BASIS, values), (CORPUS, values))
-    return Basis(layer=layer_of(row["settings"]), corpus=corpus_in(corpus), spent=row["spent"])
+    ((row,),) = await database.at_once(tenant_id, (BASIS, values))
+    layer, spent = layer_of(row.pop("settings")), row.pop("spent")
+    return Basis(layer=layer, spent=spent, corpus=NOTHING if row["revision"] is None else Corpus(**row))
 
 
 async def save_tenant(conn: Conn, tenant_id: TenantId, layer: Layer, *, by: str) -> None:

@@ -18,7 +18,6 @@ from chatbot.core.passages import Passage
 from chatbot.core.tenancy import TenantId
 from chatbot.errors import NotFound
 from chatbot.store.db import Conn, Database
-from chatbot.store.usage import counted
 
 LISTED = 50
 SHOWN_MESSAGES = 500
@@ -53,28 +52,8 @@ SELECT tenant_id, role, content FROM messages WHERE tenant_id = %s AND conversat
  ORDER BY created_at DESC, role LIMIT %s
 """
 
-# One statement for all, in one way to the database. A question and its answer have one moment: it stands right before it.
-# A conversation that was deleted meanwhile takes nothing, and keeps nobody else's from being kept.
 EXCHANGES = """
-WITH e AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset(%(exchanges)s) AS e (conversation_id uuid, owner text, question_id uuid, answer_id uuid,
-           question text, answer text, kind text, sources jsonb, prompt_tokens integer, completion_tokens integer)
-), begun AS (
-    INSERT INTO conversations (tenant_id, id, owner)
-    SELECT %(tenant_id)s, conversation_id, owner FROM e WHERE owner IS NOT NULL RETURNING id
-), gone_on AS (
-    SELECT id FROM conversations
-     WHERE tenant_id = %(tenant_id)s AND id IN (SELECT conversation_id FROM e WHERE owner IS NULL) FOR KEY SHARE
-), kept AS (
-    SELECT e.* FROM e JOIN (SELECT id FROM begun UNION ALL SELECT id FROM gone_on) c ON c.id = e.conversation_id
-), said AS (
-    INSERT INTO messages (tenant_id, conversation_id, created_at,
-                          id, role, content, kind, sources, prompt_tokens, completion_tokens)
-    SELECT %(tenant_id)s, kept.conversation_id, statement_timestamp(), m.* FROM kept CROSS JOIN LATERAL (VALUES
-           (question_id, 'user', question, NULL, '[]'::jsonb, NULL, NULL),
-           (answer_id, 'assistant', answer, kind, sources, prompt_tokens, completion_tokens)) AS m
-)
-SELECT DISTINCT conversation_id FROM kept
+SELECT keep_exchanges(%(tenant_id)s, %(day)s, %(requests)s, %(tokens)s, %(exchanges)s) AS conversation_id
 """
 
 
@@ -128,18 +107,15 @@ async def keep_exchanges(
 
     Raises StoreUnavailable.
     """
-    exchanges = {
+    values = {
         "tenant_id": tenant_id,
+        "day": day,
+        "requests": sum(each.requests for each in kept),
+        "tokens": sum(each.tokens for each in kept),
         "exchanges": orjson.dumps([_stored(each) for each in kept]).decode(),
     }
-    used = counted(
-        tenant_id,
-        day=day,
-        requests=sum(each.requests for each in kept),
-        tokens=sum(each.tokens for each in kept),
-    )
     try:
-        rows, _ = await database.at_once(tenant_id, (EXCHANGES, exchanges), used)
+        (rows,) = await database.at_once(tenant_id, (EXCHANGES, values))
     except UniqueViolation:
         # The connection broke when all was done, and it was sent again.
         return {each.conversation_id for each in kept}

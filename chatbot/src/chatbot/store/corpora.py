@@ -7,10 +7,7 @@ no index has to be made or locked for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-from psycopg.rows import DictRow
 
 from chatbot.core.tenancy import TenantId
 from chatbot.store.db import Conn
@@ -31,18 +28,14 @@ class Corpus:
 
 NOTHING = Corpus(revision=0, passages=0, shelf=None, shelved=False)
 
-CORPUS = "SELECT revision, passages, shelf, shelved FROM corpora WHERE tenant_id = %(tenant_id)s"
-
 
 async def corpus_of(conn: Conn, tenant_id: TenantId) -> Corpus:
     """The tenant's corpus; one of nothing where there never was a document."""
-    cursor = await conn.execute(CORPUS, {"tenant_id": tenant_id})
-    return corpus_in(await cursor.fetchall())
-
-
-def corpus_in(rows: Sequence[DictRow]) -> Corpus:
-    """The corpus that CORPUS gave."""
-    return Corpus(**rows[0]) if rows else NOTHING
+    cursor = await conn.execute(
+        "SELECT revision, passages, shelf, shelved FROM corpora WHERE tenant_id = %s", (tenant_id,)
+    )
+    row = await cursor.fetchone()
+    return Corpus(**row) if row else NOTHING
 
 
 async def unshelved_tenants(conn: Conn) -> list[TenantId]:

@@ -1,7 +1,7 @@
 """The door to PostgreSQL: a pool, and two kinds of transaction, with a tenant and without.
 
 Every statement about a tenant runs in `tenant(tenant_id)`, which sets `app.tenant_id` for that transaction only
-(`set_config(..., true)`), as a transaction pooler demands. Row-level security compares every row with it.
+(`SET LOCAL`), as a transaction pooler demands. Row-level security compares every row with it.
 Until the boot check has passed, the door stays shut.
 """
 
@@ -114,10 +114,9 @@ class Database:
         """
         self._refuse_unverified()
 
-        def text(conn: Conn) -> str:
-            writing: AsyncClientCursor[DictRow] = AsyncClientCursor(conn)
+        def text(cursor: AsyncClientCursor[DictRow]) -> str:
             return "; ".join(
-                [_become(tenant_id), *(writing.mogrify(statement, values) for statement, values in asked)]
+                [_become(tenant_id), *(cursor.mogrify(statement, values) for statement, values in asked)]
             )
 
         with _told():
@@ -163,7 +162,9 @@ class Database:
             finally:
                 await self._pool.putconn(conn)
 
-    async def _sent(self, text: Callable[[Conn], str]) -> tuple[Conn, AsyncCursor[DictRow]]:
+    async def _sent(
+        self, text: Callable[[AsyncClientCursor[DictRow]], str]
+    ) -> tuple[Conn, AsyncCursor[DictRow]]:
         """A connection that has taken the text. One that broke while nobody used it is found out by that, and another is taken.
 
         So no connection has to be tried first, which would be one more way to the database for every transaction.
@@ -172,7 +173,8 @@ class Database:
         while True:
             conn = await self._pool.getconn(max(0.0, until - time.monotonic()))
             try:
-                return conn, await conn.execute(text(conn).encode())
+                cursor: AsyncClientCursor[DictRow] = AsyncClientCursor(conn)
+                return conn, await cursor.execute(text(cursor).encode())
             except psycopg.OperationalError:
                 broken = conn.broken
                 await self._pool.putconn(conn)
@@ -211,4 +213,4 @@ def _told() -> Generator[None]:
 
 def _become(tenant_id: TenantId) -> str:
     """In one text with BEGIN, so that both are one way to the database; such a text can take no parameters."""
-    return f"SELECT set_config('app.tenant_id', '{UUID(bytes=tenant_id.bytes)}', true)"
+    return f"SET LOCAL app.tenant_id = '{UUID(bytes=tenant_id.bytes)}'"

@@ -9,30 +9,8 @@ from chatbot.core.quotas import DEFAULTS, Limits, Quota, Reservation, Usage
 from chatbot.core.tenancy import TenantId
 from chatbot.store.db import Asked, Conn, Database
 
-# One statement, so that two requests at once cannot both take the last token. Whoever crosses the line is still
-# answered; the next is not. Without tokens (a cached or quoted answer) only the number of requests is looked at.
 RESERVE = """
-WITH most AS (
-    SELECT coalesce((SELECT value FROM quotas WHERE tenant_id = %(tenant)s AND name = 'requests_per_day'),
-                    %(requests)s) AS requests,
-           coalesce((SELECT value FROM quotas WHERE tenant_id = %(tenant)s AND name = 'tokens_per_day'),
-                    %(most_tokens)s) AS tokens
-)
-INSERT INTO usage_days AS u (tenant_id, day, requests, tokens)
-SELECT %(tenant)s, %(day)s, 1, %(tokens)s FROM most
- WHERE most.requests > 0 AND (%(tokens)s = 0 OR most.tokens > 0)
-ON CONFLICT (tenant_id, day) DO UPDATE SET requests = u.requests + 1, tokens = u.tokens + excluded.tokens
- WHERE u.requests < (SELECT requests FROM most) AND (excluded.tokens = 0 OR u.tokens < (SELECT tokens FROM most))
-RETURNING 1
-"""
-# The log is in order: what is kept at the end of the answer is waited for, and is after this.
-NOT_WAITED_FOR: Asked = ("SELECT set_config('synchronous_commit', 'off', true)", {})
-USED = """
-INSERT INTO usage_days AS u (tenant_id, day, requests, tokens)
-VALUES (%(tenant)s, %(day)s, %(requests)s, greatest(0, %(tokens)s))
-ON CONFLICT (tenant_id, day) DO UPDATE
-   SET requests = u.requests + excluded.requests, tokens = greatest(0, u.tokens + %(tokens)s)
-RETURNING 1
+SELECT reserve_use(%(tenant)s, %(day)s, %(tokens)s, %(requests)s, %(most_tokens)s) AS reserved
 """
 
 
@@ -75,6 +53,12 @@ async def reserve(database: Database, tenant_id: TenantId, *, day: date, tokens:
     Where a connection breaks in the moment, it may be counted twice; never not at all, unless PostgreSQL itself goes down
     within the next second and the answer with it. Raises StoreUnavailable.
     """
+    ((row,),) = await database.at_once(tenant_id, reserving(tenant_id, day=day, tokens=tokens))
+    return bool(row["reserved"])
+
+
+def reserving(tenant_id: TenantId, *, day: date, tokens: int) -> Asked:
+    """The statement of `reserve`: `reserved` says whether the day's budget had room."""
     values = {
         "tenant": tenant_id,
         "day": day,
@@ -82,19 +66,14 @@ async def reserve(database: Database, tenant_id: TenantId, *, day: date, tokens:
         "requests": DEFAULTS[Quota.REQUESTS_PER_DAY],
         "most_tokens": DEFAULTS[Quota.TOKENS_PER_DAY],
     }
-    _, reserved = await database.at_once(tenant_id, NOT_WAITED_FOR, (RESERVE, values))
-    return bool(reserved)
-
-
-def counted(tenant_id: TenantId, *, day: date, requests: int, tokens: int) -> Asked:
-    """The statement that adds to what was used, or with less than nothing takes back what was set aside and not used."""
-    return USED, {"tenant": tenant_id, "day": day, "requests": requests, "tokens": tokens}
+    return RESERVE, values
 
 
 async def settle(conn: Conn, reservation: Reservation, *, tokens: int) -> None:
     """Counts what was used in place of what was set aside."""
     await conn.execute(
-        *counted(reservation.tenant_id, day=reservation.day, requests=0, tokens=tokens - reservation.tokens)
+        "SELECT count_use(%s, %s, 0, %s)",
+        (reservation.tenant_id, reservation.day, tokens - reservation.tokens),
     )
 
 

@@ -21,7 +21,7 @@ from chatbot.core.limits import Route
 from chatbot.errors import Maintenance
 from chatbot.stages.answer import Question, abandon, prepare, stream
 from chatbot.stages.authenticate import authenticate
-from chatbot.stages.limit import limit, whom
+from chatbot.stages.limit import limit_here, whom
 from chatbot.stages.ports import Outside
 from chatbot.web.event_stream import EventStream
 from chatbot.web.places import take_place
@@ -68,7 +68,7 @@ async def chat(request: Request, body: ChatBody, shown: Shown) -> Response:
     caller = await authenticate(outside, shown, ip=client_ip(request), claimed=body.tenant)
     caller.require(Right.ASK)
     structlog.contextvars.bind_contextvars(tenant_id=str(caller.tenant.tenant_id))
-    await limit(outside, Route.CHAT, whom(caller))
+    limit_here(outside, Route.CHAT, whom(caller))
     await take_place(request, caller.tenant.tenant_id)
     question = await prepare(outside, caller, body.message, conversation_id=body.conversation_id)
     return EventStream(
