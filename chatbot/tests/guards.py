@@ -129,14 +129,18 @@ CONNECTION = (
     ),
 )  # fmt: skip
 
+# The search as if its statements named no tenant.
+SEARCH_WITHOUT_TENANT = (
+    "DO $do$ BEGIN EXECUTE replace(pg_get_functiondef('best_passages'::regproc),"
+    " '.tenant_id = ', '.tenant_id IS NOT NULL AND NULL IS DISTINCT FROM '); END $do$"
+)
 NAMED = "test_every_statement_names_the_tenant::"
 STATEMENTS = (
     Guard(
         name="a search names its tenant",
         layer="statements",
         noticed_by=f"{NAMED}test_the_statements_alone_keep_tenants_apart",
-        sql="DO $do$ BEGIN EXECUTE replace(pg_get_functiondef('best_passages'::regproc),"
-        " '.tenant_id = ', '.tenant_id IS NOT NULL AND NULL IS DISTINCT FROM '); END $do$",
+        sql=SEARCH_WITHOUT_TENANT,
     ),
     Guard(
         name="a conversation is asked for with its tenant",

@@ -65,25 +65,13 @@ async def test_a_leak_is_a_violation(
     await tell_responder(chatbot.parts)
 
 
-async def test_a_search_that_leaks_is_found(
-    chatbot: Chatbot, superuser_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_search_that_leaks_is_found(chatbot: Chatbot, superuser_url: str) -> None:
     """When policies and WHERE are both gone, the detector on the path withholds what the canary asks for."""
     assert await probe_isolation(chatbot.parts) == HELD
     with psycopg.connect(superuser_url) as conn:
         conn.execute(LEAKS["retrieval"])  # pyright: ignore[reportCallIssue,reportArgumentType]
-    _search_without_tenant(monkeypatch)
+        conn.execute(guards.SEARCH_WITHOUT_TENANT)  # pyright: ignore[reportCallIssue,reportArgumentType]
     assert (await probe_isolation(chatbot.parts))["retrieval"] is Result.LEAKED
-
-
-def _search_without_tenant(monkeypatch: pytest.MonkeyPatch) -> None:
-    from chatbot.store import passages
-
-    for name, value in list(vars(passages).items()):
-        if isinstance(value, str) and "tenant_id = %(tenant_id)s" in value:
-            monkeypatch.setattr(
-                passages, name, value.replace("tenant_id = %(tenant_id)s", "tenant_id IS NOT NULL")
-            )
 
 
 async def test_a_cache_whose_key_lacks_the_tenant_is_found(
