@@ -65,6 +65,7 @@ async def test_whoever_leaves_takes_nothing_from_the_others() -> None:
     first.cancel()
     await asyncio.wait({first, gone})
     slow.may_end.release()
+    slow.may_end.release()
     assert await stays == 6
     assert slow.batches == [[1], [3]]
 

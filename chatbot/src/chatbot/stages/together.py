@@ -21,25 +21,17 @@ class Together:
 
     def __init__(self) -> None:
         self._waiting: dict[object, list[tuple[Any, asyncio.Future[Any]]]] = {}
-        self._running: dict[object, asyncio.Task[None] | None] = {}
+        self._running: dict[object, asyncio.Task[None]] = {}
 
     async def run(
         self, key: object, item: Item, work: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]
     ) -> Result:
         """What `work` gives for the item; it is given all that wait under the key, and gives as many. Raises what it raises."""
-        if key in self._running:
-            future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-            self._waiting.setdefault(key, []).append((item, future))
-            return await future
-        self._running[key] = None
-        try:
-            (result,) = await work([item])
-        finally:
-            if key in self._waiting:
-                self._running[key] = asyncio.create_task(self._go_round(key, work))
-            else:
-                del self._running[key]
-        return result
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, []).append((item, future))
+        if key not in self._running:
+            self._running[key] = asyncio.create_task(self._go_round(key, work))
+        return await future
 
     async def _go_round(self, key: object, work: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]) -> None:
         try:
