@@ -130,6 +130,7 @@ async def _found_for(
 
 
 async def _telling(outside: Outside, wanted: str) -> Sequence[str]:
+    """Does not wait itself: it is worked out while the embedding is waited for."""
     return outside.embedder.telling(wanted)
 
 

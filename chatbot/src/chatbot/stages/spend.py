@@ -35,12 +35,15 @@ async def reserve(outside: Outside, caller: Caller, *, tokens: int) -> Reservati
 
 
 async def begin(outside: Outside, caller: Caller, wanted: str, *, limit: int, tokens: int) -> Begun:
-    """Like `reserve`, and looks for passages by words on the same way to the database."""
+    """Like `reserve`, and looks for passages by words on the same way to the database.
+
+    Raises BudgetSpent, StoreUnavailable.
+    """
     tenant_id, day = caller.tenant.tenant_id, day_of(outside.clocks.wall())
-    begun = await begin_question(outside.database, tenant_id, wanted, limit=limit, day=day, tokens=tokens)
-    if not begun.reserved:
+    worded = await begin_question(outside.database, tenant_id, wanted, limit=limit, day=day, tokens=tokens)
+    if worded is None:
         raise await _spent(outside, caller, day)
-    return Begun(reservation=Reservation(tenant_id=tenant_id, day=day, tokens=tokens), worded=begun.worded)
+    return Begun(reservation=Reservation(tenant_id=tenant_id, day=day, tokens=tokens), worded=worded)
 
 
 async def _spent(outside: Outside, caller: Caller, day: date) -> BudgetSpent:
