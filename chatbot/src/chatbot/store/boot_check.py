@@ -25,7 +25,7 @@ from chatbot.store.catalogue import (
 )
 
 # The newest migration; a test compares it with the folder.
-SCHEMA_REVISION = "0012"
+SCHEMA_REVISION = "0013"
 # 17.6: CVE-2025-8713. pgvector 0.8.4: CVE-2026-3172 and two index faults.
 LEAST_POSTGRES = 170006
 LEAST_PGVECTOR = (0, 8, 4)
