@@ -8,11 +8,11 @@ Until the boot check has passed, the door stays shut.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString
-from uuid import UUID
 
 import psycopg
 from psycopg import AsyncClientCursor, AsyncConnection, AsyncCursor
@@ -44,6 +44,24 @@ class PoolUse:
     waiting: int
 
 
+class _LastFirst(deque[Conn]):
+    """Gives out what was put back last."""
+
+    def popleft(self) -> Conn:
+        return self.pop()
+
+
+class _Pool(AsyncConnectionPool[Conn]):
+    """Gives out the connection that was used last, whose process at the other end has its plans at hand.
+
+    In turn, as the library gives them, it would be a cold one each time: an answer took 0.1 ms longer.
+    """
+
+    def __init__(self, url: str, **options: Any) -> None:
+        super().__init__(url, **options)
+        self._pool = _LastFirst()
+
+
 class Database:
     """A pool of connections. Use as an async context manager, then `verify`."""
 
@@ -58,7 +76,7 @@ class Database:
     ) -> None:
         """With `checked` False the door is open at once: for the alarm, which must work on a database that leaks."""
         self._verified = not checked
-        self._pool: AsyncConnectionPool[Conn] = AsyncConnectionPool(
+        self._pool = _Pool(
             url,
             connection_class=Conn,
             min_size=1,
@@ -212,5 +230,5 @@ def _told() -> Generator[None]:
 
 
 def _become(tenant_id: TenantId) -> str:
-    """In one text with BEGIN, so that both are one way to the database; such a text can take no parameters."""
-    return f"SET LOCAL app.tenant_id = '{UUID(bytes=tenant_id.bytes)}'"
+    """In one text with BEGIN, so that both are one way to the database; such a text can take no parameters, but a number."""
+    return f"SET LOCAL app.tenant_id = '{tenant_id.int:032x}'"

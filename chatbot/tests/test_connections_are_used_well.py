@@ -1,9 +1,10 @@
-"""A restart of PostgreSQL, or a proxy that closes what is idle, is nobody's failed question."""
+"""Connections to PostgreSQL: a broken one is replaced, a warm one is used before a cold one."""
 
 from __future__ import annotations
 
 import psycopg
 
+from chatbot.store.db import Database
 from chatbot_house import APP_ROLE, Chatbot
 
 END_ALL = """
@@ -22,3 +23,15 @@ async def test_connections_that_broke_while_idle_are_replaced(chatbot: Chatbot, 
         status, events, _ = await chatbot.ask(question)
         assert status == 200
         assert events[-1][1]["conversation_id"]
+
+
+async def test_the_connection_that_was_used_last_is_used_next(app_url: str) -> None:
+    """Its process has its plans at hand; three that are used in turn would be cold each time."""
+    async with Database(app_url, size=3, application="test", checked=False) as db:
+        async with db.system(), db.system(), db.system():
+            assert db.use().in_use == 3
+        used = set[int]()
+        for _ in range(6):
+            async with db.system() as conn:
+                used.add(conn.info.backend_pid)
+    assert len(used) == 1
