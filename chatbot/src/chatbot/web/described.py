@@ -45,8 +45,8 @@ WITH_BODY = (401, 408, 413)  # a body may hold a token or a password
 CHANGING = (409,)
 ASKING = (502,)
 
-# A parameter of these names would be void: OpenAPI says them as security schemes.
-_CREDENTIALS = {"authorization", "x-api-key"}
+# A parameter of this name would be void: OpenAPI says it as a security scheme.
+_CREDENTIAL = "authorization"
 SCHEMES = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "A tenant's key."},
     "bearer": {
@@ -77,9 +77,7 @@ def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[st
 
 
 def _describe(path: str, method: str, operation: dict[str, Any]) -> None:
-    shown = {each["name"].lower() for each in operation.get("parameters", ())} & _CREDENTIALS
-    if shown:
-        _secure(operation, shown)
+    shown = _secure(operation)
     responses = operation["responses"]
     responses.pop("422", None)  # refused with 400, as everything that is not understood
     statuses = [
@@ -97,11 +95,17 @@ def _describe(path: str, method: str, operation: dict[str, Any]) -> None:
             responses[str(status)] = {"$ref": f"#/components/responses/Refused{status}"}
 
 
-def _secure(operation: dict[str, Any], shown: set[str]) -> None:
-    operation["parameters"] = [
-        each for each in operation["parameters"] if each["name"].lower() not in _CREDENTIALS
-    ]
-    operation["security"] = [{"apiKey": []}, {"bearer": []}] if "x-api-key" in shown else [{"bearer": []}]
+def _secure(operation: dict[str, Any]) -> bool:
+    """Whether a credential has to be shown. One that a tenant's key opens, a bearer token opens too."""
+    if "security" in operation:
+        operation["security"] = [{"apiKey": []}, {"bearer": []}]
+        return True
+    parameters: list[dict[str, Any]] = operation.get("parameters", [])
+    others = [each for each in parameters if each["name"].lower() != _CREDENTIAL]
+    if len(others) == len(parameters):
+        return False
+    operation.update(parameters=others, security=[{"bearer": []}])
+    return True
 
 
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
