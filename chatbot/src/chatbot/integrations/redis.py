@@ -17,14 +17,18 @@ CONNECTIONS = 16
 _PROBE = "chatbot:probe"
 
 
-def new_client(url: str) -> Redis:
-    """A client that answers or fails within about a second: whoever asks has something else to fall back to."""
+def new_client(url: str, *, timed: bool = True) -> Redis:
+    """A client that answers or fails within about a second: whoever asks has something else to fall back to.
+
+    Not `timed`, it leaves that to whoever asks, once connected: one limit round a whole command costs less than one in each of
+    its parts.
+    """
     pool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
         url,
         decode_responses=True,
         max_connections=CONNECTIONS,
         timeout=SECONDS,
-        socket_timeout=SECONDS,
+        socket_timeout=SECONDS if timed else None,
         socket_connect_timeout=SECONDS,
         retry=Retry(NoBackoff(), 0),
     )
