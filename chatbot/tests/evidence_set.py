@@ -18,7 +18,7 @@ from chatbot.core.passages import Passage
 from chatbot.core.tenancy import KEY_BYTES, Tenant, api_key
 from chatbot.stages.ports import Outside
 from chatbot.store.corpora import NOTHING
-from chatbot.store.passages import best_passages, passages_with_words
+from chatbot.store.passages import Search, best_passages, passages_with_words
 from chatbot.store.tenants import create_tenant
 from chatbot_house import add_document
 
@@ -72,17 +72,15 @@ async def _asked(parts: Outside, tenant: Tenant, question: dict[str, Any]) -> As
     turns = (Turn(question=question["after"], answer=""),) if "after" in question else ()
     text = searched_for(question["ask"], turns)
     (vector,) = await parts.embedder.embed([text])
-    worded = await passages_with_words(parts.database, tenant.tenant_id, text, limit=TOP_K)
-    passages = await best_passages(
-        parts.database,
-        tenant.tenant_id,
-        vector,
-        worded=worded,
-        corpus=NOTHING,
+    search = Search(
+        vector=vector,
+        worded=await passages_with_words(parts.database, tenant.tenant_id, text),
         telling=parts.embedder.telling(text),
         model=parts.embedder.name,
+        corpus=NOTHING,
         limit=TOP_K,
     )
+    passages = await best_passages(parts.database, tenant.tenant_id, search)
     holds = question.get("holds")
     return Asked(kind=question["kind"], text=question["ask"], holds=holds, passages=tuple(passages))
 

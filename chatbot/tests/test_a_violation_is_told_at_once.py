@@ -31,7 +31,7 @@ from chatbot.integrations.redis import new_client
 from chatbot.stages import hand_over
 from chatbot.stages import ingest as ingest_stage
 from chatbot.stages import recollect as recollect_stage
-from chatbot.stages import retrieve as retrieve_stage
+from chatbot.stages import spend as spend_stage
 from chatbot.stages.ports import Outside
 from chatbot.stages.tell import tell_for_ever, tell_responder
 from chatbot.stages.watch import watch_tenants
@@ -90,7 +90,7 @@ async def test_the_answer_is_withheld_and_the_responder_told(
         return [foreign]
 
     # Not a vendor: the guard itself is tested, and the database cannot be made to fail.
-    monkeypatch.setattr(retrieve_stage, "best_passages", leak)
+    monkeypatch.setattr(spend_stage, "search_and_reserve", leak)
     status, events, problem = await chatbot.ask("When is a refund possible?")
     assert (status, events) == (500, [])
     assert SECRET not in str(problem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -13,7 +14,7 @@ from redis.asyncio import Redis
 import guards
 from chatbot.config import ProviderSettings
 from chatbot.core.answer_settings import AnswerSettings
-from chatbot.core.cached import digest
+from chatbot.core.cached import digest, stamp_of
 from chatbot_house import Chatbot, Upstream, free_port, served, settings_for, text_of
 
 QUESTION = "When is a refund possible?"
@@ -77,13 +78,18 @@ async def test_a_question_that_goes_on_is_never_taken_from_the_cache(
     assert len(groq.asked) == 3
 
 
-async def test_a_changed_document_makes_old_answers_unreachable(chatbot: Chatbot, groq: Upstream) -> None:
-    """The moment a document is there, the next question is answered from it."""
+async def test_a_changed_document_makes_old_answers_unreachable(
+    chatbot: Chatbot, groq: Upstream, redis: Redis
+) -> None:
+    """The moment a document is there, the next question is answered from it; its answer takes the place of the old one."""
     await chatbot.ask(QUESTION)
     await chatbot.add_document("acme", "policy.md", "# Refunds\n\nA refund is possible within 60 days.\n")
     _, events, _ = await chatbot.ask(QUESTION)
     assert events[-1][1]["cached"] is False
     assert "60 days" in groq.asked[-1]["messages"][-1]["content"]
+    _, again, _ = await chatbot.ask(QUESTION)
+    assert (again[-1][1]["cached"], text_of(again)) == (True, text_of(events))
+    assert len(await kept(redis, chatbot)) == 1
 
 
 async def test_another_tenant_is_never_given_the_answer(chatbot: Chatbot, groq: Upstream) -> None:
@@ -209,33 +215,27 @@ async def test_cached_answers_count_as_requests_of_the_day(chatbot: Chatbot) -> 
     assert [(await chatbot.ask(QUESTION))[0] for _ in range(3)] == [200, 200, 429]
 
 
-def test_everything_that_an_answer_depends_on_is_in_its_key() -> None:
-    """Each alone makes another key."""
+def test_everything_that_an_answer_depends_on_is_in_its_stamp() -> None:
+    """Each alone makes another stamp; the question is where the answer is kept."""
     settings = AnswerSettings(
         similarity_top_k=6, max_tokens=100, providers=PROVIDERS, models={"groq": "a", "openai": "b"}
     )
-    keys = {
-        digest("when", revision=1, settings=settings, rerank=False),
-        digest("who", revision=1, settings=settings, rerank=False),
-        digest("when", revision=2, settings=settings, rerank=False),
-        digest("when", revision=1, settings=settings, rerank=True),
+    stamps = {
+        stamp_of(revision=1, settings=settings, rerank=False),
+        stamp_of(revision=2, settings=settings, rerank=False),
+        stamp_of(revision=1, settings=settings, rerank=True),
         *(
-            digest("when", revision=1, settings=changed, rerank=False)
+            stamp_of(revision=1, settings=replace(settings, **changed), rerank=False)
             for changed in (
-                AnswerSettings(
-                    similarity_top_k=5, max_tokens=100, providers=PROVIDERS, models=settings.models
-                ),
-                AnswerSettings(
-                    similarity_top_k=6, max_tokens=99, providers=PROVIDERS, models=settings.models
-                ),
-                AnswerSettings(
-                    similarity_top_k=6, max_tokens=100, providers=PROVIDERS[::-1], models=settings.models
-                ),
-                AnswerSettings(similarity_top_k=6, max_tokens=100, providers=PROVIDERS, models={"groq": "c"}),
+                {"similarity_top_k": 5},
+                {"max_tokens": 99},
+                {"providers": PROVIDERS[::-1]},
+                {"models": {"groq": "c"}},
             )
         ),
     }
-    assert len(keys) == 8
+    assert len(stamps) == 7
+    assert digest("when") == digest(" WHEN? ") != digest("who")
 
 
 guards.install(globals())

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from chatbot.core.client_address import TrustedProxies
 from chatbot.core.limits import Detour, Limit, LocalCounts, Route, Who, parse_limits, route_of
+from chatbot.core.quotas import day_of
 from chatbot.errors import ConfigError, RateLimited
 from chatbot.stages.limit import limit
+from chatbot.store.usage import usage_on
 from chatbot_house import Chatbot, Wire, served, settings_for, wire_to
 from reception import PAGE, ask_as, widget_key, widget_session
 
@@ -109,6 +111,24 @@ async def test_processes_count_together(app_url: str, valkey_url: str) -> None:
         async with served(settings, tenants=()) as other:
             found = [(await get(each, "203.0.113.9"))[0] for each in (one, other, one, other, one)]
         assert found == [200, 200, 200, 429, 429]
+
+
+async def test_whom_another_process_has_used_the_room_of_pays_nothing(app_url: str, valkey_url: str) -> None:
+    """Redis is asked while the question is looked up; its refusal comes before anything is counted or set aside."""
+    limits = "chat.key=1/minute"
+    async with limited(app_url, valkey_url, limits) as one:
+        settings = settings_for(app_url, valkey_url, limits=parse_limits(limits), trusted_proxies=PROXY)
+        async with served(settings, tenants=()) as other:
+            assert (await one.ask("When is a refund possible?"))[0] == 200
+            async with one.http.post(
+                f"{other.url}/api/chat",
+                json={"message": "Until when is a refund possible?"},
+                headers={"X-Api-Key": one.keys["acme"]},
+            ) as refused:
+                assert refused.status == 429
+        tenant_id, day = one.tenants["acme"].tenant_id, day_of(one.parts.clocks.wall())
+        async with one.parts.database.tenant(tenant_id) as conn:
+            assert (await usage_on(conn, tenant_id, day)).requests == 1
 
 
 async def test_without_redis_the_local_counts_stand(app_url: str, valkey_url: str) -> None:

@@ -33,9 +33,10 @@ class Marks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedAnswer:
-    """The answer as it was streamed. `sources` are as they were shown."""
+    """The answer as it was streamed. `sources` are as they were shown; `stamp` is that of what it was made from."""
 
     tenant_id: TenantId
+    stamp: str
     text: str
     kind: Kind
     provider: str | None
@@ -50,15 +51,24 @@ def normalised(question: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", question).casefold().split()).rstrip(" ?!.")
 
 
-def digest(question: str, *, revision: int, settings: AnswerSettings, rerank: bool) -> str:
-    """What an answer depends on beside its tenant, in 64 hexadecimal digits."""
-    basis = (
-        revision,
-        settings.similarity_top_k,
-        settings.max_tokens,
-        settings.providers,
-        sorted(settings.models.items()),
-        rerank,
-        normalised(question),
+def digest(question: str) -> str:
+    """The question, in 64 hexadecimal digits: with its tenant it is where an answer is kept."""
+    return _hashed(normalised(question))
+
+
+def stamp_of(*, revision: int, settings: AnswerSettings, rerank: bool) -> str:
+    """What an answer depends on beside its tenant and its question, in 64 hexadecimal digits."""
+    return _hashed(
+        (
+            revision,
+            settings.similarity_top_k,
+            settings.max_tokens,
+            settings.providers,
+            sorted(settings.models.items()),
+            rerank,
+        )
     )
-    return hashlib.sha256(repr(basis).encode()).hexdigest()
+
+
+def _hashed(what: object) -> str:
+    return hashlib.sha256(repr(what).encode()).hexdigest()

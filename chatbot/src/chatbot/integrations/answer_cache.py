@@ -1,6 +1,7 @@
 """Whole answers in Redis, by tenant. What is found is only ever a copy: it may be lost, and a mark says that it is out of date.
 
-A value carries its tenant, which the reader compares, and two marks: the one of all answers and the one of its tenant's.
+A value carries its tenant and the stamp of what it was made from, which the reader compares, and two marks: the one of
+all answers and the one of its tenant's.
 `clear` sets another mark, so that what was kept before it, or is being made during it, is never given out again.
 """
 
@@ -30,7 +31,7 @@ _PAGE = 500
 
 
 class AnswerCache:
-    """Answers by tenant and digest of what was asked."""
+    """Answers by tenant and digest of the question."""
 
     def __init__(self, client: Redis) -> None:
         self._client = client
@@ -55,6 +56,7 @@ class AnswerCache:
         value = orjson.dumps(
             {
                 "tenant_id": str(answer.tenant_id),
+                "stamp": answer.stamp,
                 "marks": [marks.everybody, marks.tenant],
                 "text": answer.text,
                 "kind": answer.kind,
@@ -114,6 +116,7 @@ def _read(value: str, marks: Marks) -> CachedAnswer | None:
         prompt_tokens, completion_tokens = found["tokens"]
         return CachedAnswer(
             tenant_id=TenantId(UUID(found["tenant_id"])),
+            stamp=str(found["stamp"]),
             text=str(found["text"]),
             kind=Kind(found["kind"]),
             provider=found["provider"],

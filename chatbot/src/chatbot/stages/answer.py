@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -27,24 +28,24 @@ from chatbot.core.answers import (
 from chatbot.core.cached import CachedAnswer
 from chatbot.core.caller import Caller
 from chatbot.core.citations import Citations
-from chatbot.core.flags import RERANK
-from chatbot.core.history import searched_for
+from chatbot.core.history import Turn, searched_for
 from chatbot.core.limits import Route
 from chatbot.core.passages import Passage
 from chatbot.core.quotas import Reservation
-from chatbot.errors import ChatbotError, StoreUnavailable
-from chatbot.stages.beside import side_by_side
+from chatbot.errors import StoreUnavailable
+from chatbot.stages.beside import beside, side_by_side
 from chatbot.stages.generate import Ask, Ending, Spent, generate
 from chatbot.stages.limit import limit_everywhere, whom
 from chatbot.stages.ports import Outside
-from chatbot.stages.recollect import Start, recollect
+from chatbot.stages.recollect import Start, recollect, start_with_words
 from chatbot.stages.remember import remember
 from chatbot.stages.rerank import rerank
-from chatbot.stages.retrieve import Wanted, evidence, vector_of
-from chatbot.stages.reuse import Found, find_answer, keep_answer
-from chatbot.stages.spend import Begun, begin, charge, reserve
+from chatbot.stages.retrieve import evidence_in, vector_of
+from chatbot.stages.reuse import Found, find_answer, given_before, keep_answer
+from chatbot.stages.spend import charge, reserve, search_paid
 from chatbot.stages.trace import CANCELLED, span, use_ending
 from chatbot.store.conversations import Exchange, source_ids
+from chatbot.store.passages import Search
 from chatbot.telemetry import ANSWERS, RAG_SECONDS
 
 log = structlog.get_logger()
@@ -57,10 +58,12 @@ class Question:
     caller: Caller
     text: str
     conversation_id: UUID | None
+    turns: tuple[Turn, ...]
     start: Start
     passages: tuple[Passage, ...]
     reservation: Reservation | None
     found: Found | None
+    cached: CachedAnswer | None
     asked_at: float
     span: Span  # of the whole answer; `stream` ends it
 
@@ -85,67 +88,90 @@ async def prepare(outside: Outside, caller: Caller, text: str, *, conversation_i
 async def _prepared(
     outside: Outside, caller: Caller, text: str, conversation_id: UUID | None, *, asked_at: float, whole: Span
 ) -> Question:
-    start, _ = await side_by_side(
-        recollect(outside, caller, conversation_id), limit_everywhere(outside, Route.CHAT, whom(caller))
-    )
-    passages: tuple[Passage, ...] = ()
-    reservation: Reservation | None = None
-    found = None if conversation_id else await find_answer(outside, caller, text, start)
-    if found is not None and found.answer is not None:
+    # Redis is asked meanwhile whether there is room; it is known before anything is answered or paid for.
+    async with beside(limit_everywhere(outside, Route.CHAT, whom(caller))) as let_in:
+        turns, found = await _before(outside, caller, text, conversation_id)
+        asked = partial(
+            Question,
+            caller=caller,
+            text=text,
+            conversation_id=conversation_id,
+            turns=turns,
+            found=found,
+            asked_at=asked_at,
+            span=whole,
+        )
+        kept = None if found is None else await given_before(outside, caller, found)
+        if kept is None:
+            start, passages, reservation = await _found_for(outside, caller, text, turns, let_in, whole)
+            return asked(start=start, passages=passages, reservation=reservation, cached=None)
+        await let_in
+        start, cached = kept
         # Counted with the exchange; only where the day's requests are used up is it refused first.
         reservation = await reserve(outside, caller, tokens=0) if start.spent else None
-    else:
-        passages, reservation = await _found_for(outside, caller, text, start, whole)
-    return Question(
-        caller=caller,
-        text=text,
-        conversation_id=conversation_id,
-        start=start,
-        passages=passages,
-        reservation=reservation,
-        found=found,
-        asked_at=asked_at,
-        span=whole,
-    )
+        return asked(start=start, passages=(), reservation=reservation, cached=cached)
+
+
+async def _before(
+    outside: Outside, caller: Caller, text: str, conversation_id: UUID | None
+) -> tuple[tuple[Turn, ...], Found | None]:
+    """What was said before; or, of a question that begins a conversation, what was answered to it before."""
+    if conversation_id is None:
+        return (), await find_answer(outside, caller, text)
+    return await recollect(outside, caller, conversation_id), None
 
 
 async def _found_for(
-    outside: Outside, caller: Caller, text: str, start: Start, whole: Span
-) -> tuple[tuple[Passage, ...], Reservation]:
-    """The passages, and the tokens set aside meanwhile; given back where there is nothing to be answered after all."""
-    wanted, limit = searched_for(text, start.turns), start.settings.similarity_top_k
-    beginning = asyncio.create_task(begin(outside, caller, wanted, limit=limit, tokens=_most(start, text)))
+    outside: Outside,
+    caller: Caller,
+    text: str,
+    turns: tuple[Turn, ...],
+    let_in: Awaitable[None],
+    whole: Span,
+) -> tuple[Start, tuple[Passage, ...], Reservation]:
+    """What the answer starts from, its passages, and the tokens set aside for it."""
+    with span(outside, "retrieve", whole) as traced:
+        start, search = await _looked_up(outside, caller, searched_for(text, turns))
+        traced.set_attribute("chatbot.top_k", search.limit)
+        await let_in
+        found, reservation = await search_paid(outside, caller, search, tokens=_most(start, text, turns))
+        async with _given_back_on_failure(outside, reservation):
+            passages = await evidence_in(outside, caller, found)
+        traced.set_attribute("chatbot.passages", len(passages))
+    if start.rerank:
+        async with _given_back_on_failure(outside, reservation):
+            with span(outside, "rerank", whole, **{"chatbot.passages": len(passages)}):
+                passages = await rerank(outside, text, passages)
+    return start, passages, reservation
+
+
+async def _looked_up(outside: Outside, caller: Caller, wanted: str) -> tuple[Start, Search]:
+    """What the answer starts from and what is searched for: the database is asked for its words while it is embedded."""
+
+    async def in_words() -> tuple[Start, tuple[UUID, ...], Sequence[str]]:
+        start, worded = await start_with_words(outside, caller, wanted)
+        return start, worded, outside.embedder.telling(wanted)
+
+    (start, worded, telling), vector = await side_by_side(in_words(), vector_of(outside, wanted))
+    search = Search(
+        vector=vector,
+        worded=worded,
+        telling=telling,
+        model=outside.embedder.name,
+        corpus=start.corpus,
+        limit=start.settings.similarity_top_k,
+    )
+    return start, search
+
+
+@asynccontextmanager
+async def _given_back_on_failure(outside: Outside, reservation: Reservation) -> AsyncGenerator[None]:
+    """What was set aside is free again where nothing is answered after all."""
     try:
-        with span(outside, "retrieve", whole, **{"chatbot.top_k": limit}) as traced:
-            await asyncio.sleep(0)  # so that the database is at work before the embedding is asked for
-            vector, telling = await side_by_side(vector_of(outside, wanted), _telling(outside, wanted))
-            begun = await asyncio.shield(beginning)
-            found = Wanted(vector=vector, worded=begun.worded, telling=telling)
-            passages = await evidence(outside, caller, found, corpus=start.corpus, limit=limit)
-            traced.set_attribute("chatbot.passages", len(passages))
-        return await _in_order(outside, text, passages, whole), begun.reservation
+        yield
     except BaseException:
-        await asyncio.shield(asyncio.ensure_future(_give_back(outside, beginning)))
+        await asyncio.shield(asyncio.ensure_future(_settle(outside, reservation, NO_USAGE)))
         raise
-
-
-async def _telling(outside: Outside, wanted: str) -> Sequence[str]:
-    """Does not wait itself: it is worked out while the embedding is waited for."""
-    return outside.embedder.telling(wanted)
-
-
-async def _give_back(outside: Outside, beginning: asyncio.Task[Begun]) -> None:
-    with suppress(ChatbotError):
-        await _settle(outside, (await beginning).reservation, NO_USAGE)
-
-
-async def _in_order(
-    outside: Outside, text: str, passages: tuple[Passage, ...], whole: Span
-) -> tuple[Passage, ...]:
-    if not outside.flags.enabled(RERANK):
-        return passages
-    with span(outside, "rerank", whole, **{"chatbot.passages": len(passages)}):
-        return await rerank(outside, text, passages)
 
 
 async def abandon(outside: Outside, question: Question) -> None:
@@ -159,8 +185,7 @@ async def abandon(outside: Outside, question: Question) -> None:
 
 async def stream(outside: Outside, question: Question) -> AsyncGenerator[Part]:
     """Sources, tokens, done. No database connection is held while tokens flow."""
-    cached = question.found.answer if question.found else None
-    parts = _again(outside, question, cached) if cached else _anew(outside, question)
+    parts = _again(outside, question, question.cached) if question.cached else _anew(outside, question)
     with use_ending(question.span):
         async with aclosing(parts):
             async for part in parts:
@@ -261,6 +286,7 @@ def _to_keep(
 ) -> CachedAnswer:
     return CachedAnswer(
         tenant_id=question.caller.tenant.tenant_id,
+        stamp=question.start.stamp,
         text=exchange.answer,
         kind=ending.kind,
         provider=ending.provider,
@@ -290,7 +316,7 @@ async def _text(outside: Outside, question: Question, spent: Spent) -> AsyncGene
     ask = Ask(
         tenant_id=question.caller.tenant.tenant_id,
         question=question.text,
-        turns=question.start.turns,
+        turns=question.turns,
         passages=question.passages,
         settings=question.start.settings,
         parent=question.span,
@@ -300,14 +326,12 @@ async def _text(outside: Outside, question: Question, spent: Spent) -> AsyncGene
             yield part
 
 
-def _most(start: Start, text: str) -> int:
+def _most(start: Start, text: str, turns: Sequence[Turn]) -> int:
     """The most tokens that the answer may cost; 0 where no model is asked."""
     settings = start.settings
     if not settings.providers:
         return 0
-    return most_tokens(
-        text, turns=start.turns, passages=settings.similarity_top_k, answer=settings.max_tokens
-    )
+    return most_tokens(text, turns=turns, passages=settings.similarity_top_k, answer=settings.max_tokens)
 
 
 async def _settle(outside: Outside, reservation: Reservation, used: Usage) -> None:

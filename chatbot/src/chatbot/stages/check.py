@@ -63,7 +63,7 @@ class Checks:
         return list(await asyncio.gather(*(self.check(component) for component in self.components)))
 
     async def _database(self) -> Verdict:
-        await passages_with_words(self._outside.database, NOBODY, "health", limit=1)
+        await passages_with_words(self._outside.database, NOBODY, "health")
         async with self._outside.database.system() as conn:
             try:
                 await check_model(conn, self._outside.embedder.name)

@@ -26,7 +26,7 @@ from chatbot.core.violation import Source, Violation, moment
 from chatbot.errors import CacheUnavailable, NotFound, StoreUnavailable, TenantIsolationViolation
 from chatbot.stages.ingest import ingest
 from chatbot.stages.ports import Outside
-from chatbot.stages.recollect import recollect
+from chatbot.stages.recollect import start_of
 from chatbot.stages.retrieve import retrieve
 from chatbot.stages.upload import upload
 from chatbot.stages.withhold import raise_alarm
@@ -116,7 +116,7 @@ async def _secret(outside: Outside) -> str | None:
 
 async def _found(outside: Outside, tenant: Tenant, question: str) -> tuple[Passage, ...]:
     caller = _caller(tenant)
-    start = await recollect(outside, caller, None)
+    start = await start_of(outside, caller)
     return await retrieve(outside, caller, question, corpus=start.corpus, limit=_LIMIT)
 
 
@@ -140,7 +140,7 @@ async def _cache(outside: Outside) -> Result:
     digest, secret = "canary", f"canary-{secrets.token_hex(16)}"
     ((_, marks),) = await outside.cache.find(KEEPER.tenant_id, [digest])
     answer = CachedAnswer(
-        tenant_id=KEEPER.tenant_id, text=secret, kind=Kind.EXTRACTIVE, provider=None, model=None, sources=(),
+        tenant_id=KEEPER.tenant_id, stamp="", text=secret, kind=Kind.EXTRACTIVE, provider=None, model=None, sources=(),
         prompt_tokens=0, completion_tokens=0,
     )  # fmt: skip
     await outside.cache.keep(KEEPER.tenant_id, digest, answer, marks=marks, lasts=_LASTS)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID
 
 import structlog
 
@@ -19,25 +17,13 @@ from chatbot.stages.beside import side_by_side
 from chatbot.stages.ports import Outside
 from chatbot.stages.withhold import withhold_foreign
 from chatbot.store.corpora import Corpus
-from chatbot.store.passages import best_passages, passages_with_words
+from chatbot.store.passages import Search, best_passages, passages_with_words
 from chatbot.telemetry import EMBED_SECONDS, SEARCH_SECONDS
 
 log = structlog.get_logger()
 
 # A person waits: without a vector by then, the words have to do. A document has more time.
 PATIENCE = timedelta(seconds=3)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What is looked for: a text by its vector, if there is one, and by its words.
-
-    `worded` are the passages that hold some, best first; `telling` the words that are rare in the language.
-    """
-
-    vector: Vector | None
-    worded: Sequence[UUID]
-    telling: Sequence[str]
 
 
 async def retrieve(
@@ -49,30 +35,23 @@ async def retrieve(
     """
     vector, worded = await side_by_side(
         vector_of(outside, question),
-        passages_with_words(outside.database, caller.tenant.tenant_id, question, limit=limit),
+        passages_with_words(outside.database, caller.tenant.tenant_id, question),
     )
-    wanted = Wanted(vector=vector, worded=worded, telling=outside.embedder.telling(question))
-    return await evidence(outside, caller, wanted, corpus=corpus, limit=limit)
-
-
-async def evidence(
-    outside: Outside, caller: Caller, wanted: Wanted, *, corpus: Corpus, limit: int
-) -> tuple[Passage, ...]:
-    """The passages that are evidence, best first. No connection is held when this returns.
-
-    Raises TenantIsolationViolation, StoreUnavailable.
-    """
+    search = Search(
+        vector=vector,
+        worded=worded,
+        telling=outside.embedder.telling(question),
+        model=outside.embedder.name,
+        corpus=corpus,
+        limit=limit,
+    )
     with SEARCH_SECONDS.time():
-        passages = await best_passages(
-            outside.database,
-            caller.tenant.tenant_id,
-            wanted.vector,
-            worded=wanted.worded,
-            corpus=corpus,
-            telling=wanted.telling,
-            model=outside.embedder.name,
-            limit=limit,
-        )
+        found = await best_passages(outside.database, caller.tenant.tenant_id, search)
+    return await evidence_in(outside, caller, found)
+
+
+async def evidence_in(outside: Outside, caller: Caller, passages: Sequence[Passage]) -> tuple[Passage, ...]:
+    """Those of the passages that are evidence. Raises TenantIsolationViolation."""
     await withhold_foreign(
         outside, caller, [passage.tenant_id for passage in passages], source=Source.RETRIEVAL
     )

@@ -1,5 +1,7 @@
 """Question → an answer that was given before, from the same documents under the same settings; and an answer kept for that.
 
+It is looked for before it is known what those are, and carries a stamp of what it was made from.
+
 Only questions that begin a conversation: what was said before is no part of the key. Redis down: no answer is found and none
 is kept, and for a moment Redis is not asked at all.
 """
@@ -14,12 +16,11 @@ import structlog
 from chatbot.core.breaker import Outcome
 from chatbot.core.cached import LASTS, CachedAnswer, Marks, digest
 from chatbot.core.caller import Caller
-from chatbot.core.flags import RERANK
 from chatbot.core.tenancy import TenantId
 from chatbot.core.violation import Source
 from chatbot.errors import CacheUnavailable, TenantIsolationViolation
 from chatbot.stages.ports import Outside
-from chatbot.stages.recollect import Start
+from chatbot.stages.recollect import Start, start_of
 from chatbot.stages.withhold import withhold_foreign
 from chatbot.telemetry import CACHE_HITS, CACHE_MISSES
 
@@ -28,7 +29,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Where an answer would be kept, and the answer if it is there. `marks` is None where the cache cannot be used."""
+    """Where an answer would be kept, and the one that is there, which may be out of date (`given_before`).
+
+    `marks` is None where the cache cannot be used.
+    """
 
     tenant_id: TenantId
     digest: str
@@ -36,12 +40,9 @@ class Found:
     answer: CachedAnswer | None
 
 
-async def find_answer(outside: Outside, caller: Caller, text: str, start: Start) -> Found:
+async def find_answer(outside: Outside, caller: Caller, text: str) -> Found:
     """Looks for the answer. Raises TenantIsolationViolation when what is there belongs to another; it is dropped."""
-    tenant_id = caller.tenant.tenant_id
-    key = digest(
-        text, revision=start.corpus.revision, settings=start.settings, rerank=outside.flags.enabled(RERANK)
-    )
+    tenant_id, key = caller.tenant.tenant_id, digest(text)
     if not outside.cache_lasts:
         return Found(tenant_id=tenant_id, digest=key, marks=None, answer=None)
     answer, marks = await _find(outside, tenant_id, key)
@@ -51,8 +52,18 @@ async def find_answer(outside: Outside, caller: Caller, text: str, start: Start)
         except TenantIsolationViolation:
             await _drop(outside, tenant_id, key)
             raise
-    (CACHE_MISSES if answer is None else CACHE_HITS).inc()
     return Found(tenant_id=tenant_id, digest=key, marks=marks, answer=answer)
+
+
+async def given_before(outside: Outside, caller: Caller, found: Found) -> tuple[Start, CachedAnswer] | None:
+    """The answer that was found, and what it starts from, if that is what it was made from. Raises StoreUnavailable."""
+    if found.answer is not None:
+        start = await start_of(outside, caller)
+        if found.answer.stamp == start.stamp:
+            CACHE_HITS.inc()
+            return start, found.answer
+    CACHE_MISSES.inc()
+    return None
 
 
 async def keep_answer(outside: Outside, found: Found, answer: CachedAnswer) -> None:

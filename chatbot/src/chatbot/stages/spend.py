@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
-from uuid import UUID
 
 from chatbot.core.caller import Caller
+from chatbot.core.passages import Passage
 from chatbot.core.quotas import Quota, Reservation, day_of, seconds_of_day_left
 from chatbot.errors import BudgetSpent
 from chatbot.stages.ports import Outside
 from chatbot.store import usage
-from chatbot.store.questions import begin_question
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
-    """A question that is paid for, and the passages with words of it, best first."""
-
-    reservation: Reservation
-    worded: tuple[UUID, ...]
+from chatbot.store.passages import Search
+from chatbot.store.questions import search_and_reserve
+from chatbot.telemetry import SEARCH_SECONDS
 
 
 async def reserve(outside: Outside, caller: Caller, *, tokens: int) -> Reservation:
@@ -34,16 +27,20 @@ async def reserve(outside: Outside, caller: Caller, *, tokens: int) -> Reservati
     return Reservation(tenant_id=tenant_id, day=day, tokens=tokens)
 
 
-async def begin(outside: Outside, caller: Caller, wanted: str, *, limit: int, tokens: int) -> Begun:
-    """Like `reserve`, and looks for passages by words on the same way to the database.
+async def search_paid(
+    outside: Outside, caller: Caller, search: Search, *, tokens: int
+) -> tuple[list[Passage], Reservation]:
+    """Like `reserve`, and the passages that fit best, on the same way to the database: a search that fails costs nothing.
 
     Raises BudgetSpent, StoreUnavailable.
     """
-    tenant_id, day = caller.tenant.tenant_id, day_of(outside.clocks.wall())
-    worded = await begin_question(outside.database, tenant_id, wanted, limit=limit, day=day, tokens=tokens)
-    if worded is None:
+    day = day_of(outside.clocks.wall())
+    reservation = Reservation(tenant_id=caller.tenant.tenant_id, day=day, tokens=tokens)
+    with SEARCH_SECONDS.time():
+        passages = await search_and_reserve(outside.database, reservation, search)
+    if passages is None:
         raise await _spent(outside, caller, day)
-    return Begun(reservation=Reservation(tenant_id=tenant_id, day=day, tokens=tokens), worded=worded)
+    return passages, reservation
 
 
 async def _spent(outside: Outside, caller: Caller, day: date) -> BudgetSpent:

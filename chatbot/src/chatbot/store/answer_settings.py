@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from chatbot.core.answer_settings import Layer, layer_of
 from chatbot.core.quotas import DEFAULTS, Quota
 from chatbot.core.tenancy import TenantId
 from chatbot.store.corpora import NOTHING, Corpus
-from chatbot.store.db import Conn, Database
+from chatbot.store.db import Asked, Conn, Database
 
 
 async def load_global(conn: Conn, *, lock: bool = False) -> Layer:
@@ -59,8 +61,18 @@ class Basis:
 
 async def basis_of(database: Database, tenant_id: TenantId, *, day: date) -> Basis:
     """What every answer of the tenant depends on, in one way to the database. Raises StoreUnavailable."""
-    values = {"tenant_id": tenant_id, "day": day, "requests": DEFAULTS[Quota.REQUESTS_PER_DAY]}
-    ((row,),) = await database.at_once(tenant_id, (BASIS, values))
+    (found,) = await database.at_once(tenant_id, finding_basis(tenant_id, day=day))
+    return basis_in(found)
+
+
+def finding_basis(tenant_id: TenantId, *, day: date) -> Asked:
+    """The statement of `basis_of`."""
+    return BASIS, {"tenant_id": tenant_id, "day": day, "requests": DEFAULTS[Quota.REQUESTS_PER_DAY]}
+
+
+def basis_in(found: Sequence[DictRow]) -> Basis:
+    """What the statement of `basis_of` has found."""
+    (row,) = found
     layer, spent = layer_of(row.pop("settings")), row.pop("spent")
     return Basis(layer=layer, spent=spent, corpus=NOTHING if row["revision"] is None else Corpus(**row))
 

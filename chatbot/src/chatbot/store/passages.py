@@ -8,20 +8,41 @@ whole after all. `best_passages` in the database does it, together with the read
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from psycopg.rows import DictRow
 
+from chatbot.core.answer_settings import LARGEST_TOP_K
 from chatbot.core.passages import Passage, Vector
 from chatbot.core.tenancy import TenantId
 from chatbot.store.corpora import Corpus
 from chatbot.store.db import Asked, Database
 from chatbot.store.documents import vector_text
 
-# Candidates that each search hands to the fusion.
+# Candidates that each search hands to the fusion: so many, or as many as are wanted where that is more. The words are looked
+# up before it is known how many that is.
 CANDIDATES = 40
+MOST_CANDIDATES = max(CANDIDATES, LARGEST_TOP_K)
 # How much of the graph a search of the index visits: recall against time, measured in bench/vector_search.py.
 EF_SEARCH = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What is looked for: a text by its vector, if there is one, and by its words; at most `limit` passages.
+
+    `worded` are the passages that hold some of its words, best first; `telling` those of its words that are rare in the
+    language, none of which holds a quotation mark. `model` made the vector: with a passage of another one it has no similarity.
+    """
+
+    vector: Vector | None
+    worded: Sequence[UUID] = ()
+    telling: Sequence[str] = ()
+    model: str = ""
+    corpus: Corpus
+    limit: int
+
 
 # LOCAL: for this transaction.
 BY_INDEX = """
@@ -36,54 +57,48 @@ SELECT tenant_id, id, document_id, title, heading, text, page, similarity, share
 """
 
 
-def with_words(question: str, *, limit: int) -> Asked:
-    """The statement that gives the `id` of each passage with words of the question, best first: CANDIDATES or `limit`."""
-    return WORDS, {"question": question, "limit": max(CANDIDATES, limit)}
+def with_words(question: str) -> Asked:
+    """The statement that gives the `id` of each passage with words of the question, best first: MOST_CANDIDATES at most."""
+    return WORDS, {"question": question, "limit": MOST_CANDIDATES}
 
 
-async def passages_with_words(
-    database: Database, tenant_id: TenantId, question: str, *, limit: int
-) -> list[UUID]:
-    """The passages with words of the question, best first: CANDIDATES or `limit`. Raises StoreUnavailable."""
-    (found,) = await database.at_once(tenant_id, with_words(question, limit=limit))
+async def passages_with_words(database: Database, tenant_id: TenantId, question: str) -> list[UUID]:
+    """The passages with words of the question, best first: MOST_CANDIDATES at most. Raises StoreUnavailable."""
+    (found,) = await database.at_once(tenant_id, with_words(question))
     return [row["id"] for row in found]
 
 
-async def best_passages(
-    database: Database,
-    tenant_id: TenantId,
-    vector: Vector | None,
-    *,
-    worded: Sequence[UUID],
-    corpus: Corpus,
-    telling: Sequence[str] = (),
-    model: str = "",
-    limit: int,
-) -> list[Passage]:
-    """The passages that fit best: those near the vector and those found by words. Raises StoreUnavailable.
+async def best_passages(database: Database, tenant_id: TenantId, search: Search) -> list[Passage]:
+    """The passages that fit best: those near the vector and those found by words. Raises StoreUnavailable."""
+    *_, found = await database.at_once(tenant_id, *searching(tenant_id, search))
+    return [passage_of(row) for row in found]
 
-    `telling` are the words of the question that are rare in the language; none of them holds a quotation mark. `model` made
-    the vector: with a passage of another one it has no similarity.
-    """
-    candidates = max(CANDIDATES, limit)
+
+def searching(tenant_id: TenantId, search: Search) -> list[Asked]:
+    """The statements of `best_passages`; the last gives the rows."""
+    corpus, candidates = search.corpus, max(CANDIDATES, search.limit)
     values = {
         "tenant_id": tenant_id,
-        "vector": vector_text(vector) if vector else None,
-        "worded": list(worded),
+        "vector": vector_text(search.vector) if search.vector else None,
+        "worded": _uuids_text(search.worded[:candidates]),
         "shelf": corpus.shelf if corpus.shelved else None,
         "candidates": candidates,
-        "limit": limit,
-        "model": model,
+        "limit": search.limit,
+        "model": search.model,
         # Quoted, so that the parts of a code such as RT-2201 are found beside each other only.
-        "telling": " or ".join(f'"{word}"' for word in telling),
+        "telling": " or ".join(f'"{word}"' for word in search.telling),
         "ef_search": str(max(EF_SEARCH, candidates)),
     }
-    settings: tuple[Asked, ...] = ((BY_INDEX, values),) if corpus.shelved else ()
-    *_, found = await database.at_once(tenant_id, *settings, (BEST, values))
-    return [_passage(row) for row in found]
+    return [(BY_INDEX, values), (BEST, values)] if corpus.shelved else [(BEST, values)]
 
 
-def _passage(row: DictRow) -> Passage:
+def _uuids_text(ids: Sequence[UUID]) -> str:
+    """As PostgreSQL reads an array of them; written so, forty cost a third of the time."""
+    return "{" + ",".join([f"{each.int:032x}" for each in ids]) + "}"
+
+
+def passage_of(row: DictRow) -> Passage:
+    """The passage of a row of `best_passages`."""
     return Passage(
         tenant_id=TenantId(row["tenant_id"]),
         passage_id=row["id"],
