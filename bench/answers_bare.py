@@ -41,7 +41,7 @@ async def relay(body: Body) -> StreamingResponse:
 
 # An answer's ways before its first token and after its last.
 TO_REDIS = (4, 1)  # three limits, the answer's place in the cache; keeping it there
-TO_POSTGRESQL = (3, 1)  # what it starts from, the budget and the words, the passages; keeping the exchange
+TO_POSTGRESQL = (2, 1)  # what it starts from and the words, the passages and the budget; keeping the exchange
 
 
 @app.post("/floor")

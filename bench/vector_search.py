@@ -28,7 +28,7 @@ from chatbot.core.tenancy import TenantId
 from chatbot.store.corpora import SHELVE_AT, corpus_of
 from chatbot.store.db import Database
 from chatbot.store.migrate import migrate
-from chatbot.store.passages import best_passages, passages_with_words
+from chatbot.store.passages import Search, best_passages, passages_with_words
 from drills.postgres import Cluster
 
 ROWS = 1_000_000
@@ -94,12 +94,12 @@ async def _tenant(db: Database, superuser: str, size: int, questions: Rows) -> d
             exact = {row[0] for row in conn.execute(EXACT, (tenant, text, K))}
             raw.append(time.perf_counter() - began)
             began = time.perf_counter()
-            found = await best_passages(db, tenant, vector, worded=(), corpus=corpus, limit=K)
+            found = await best_passages(db, tenant, Search(vector=vector, corpus=corpus, limit=K))
             near.append(time.perf_counter() - began)
             words = f"w{number * 17 % _WORDS:07d} w{number * 31 % _WORDS:07d}"
             began = time.perf_counter()
-            worded = await passages_with_words(db, tenant, words, limit=K)
-            await best_passages(db, tenant, vector, worded=worded, corpus=corpus, limit=K)
+            worded = await passages_with_words(db, tenant, words)
+            await best_passages(db, tenant, Search(vector=vector, worded=worded, corpus=corpus, limit=K))
             hybrid.append(time.perf_counter() - began)
             fewest = min(fewest, len(found))
             recalls.append(len(exact & {passage.passage_id for passage in found}) / K)
