@@ -68,9 +68,8 @@ async def outside(
     """Everything a stage is handed, opened, and closed at the end. The database is not verified yet."""
     stamina.instrumentation.set_on_retry_hooks(())  # retries are counted by the stage that makes them
     # A client for each purpose: a cancelled request of one kind must not disturb the connections of the other.
-    clients = [new_client(settings.redis_url) for _ in range(4)]
-    for_probe, for_jobs, for_orders, for_failures = clients
-    clients.append(for_answers := new_client(settings.redis_url, timed=False))
+    clients = [new_client(settings.redis_url) for _ in range(5)]
+    for_probe, for_jobs, for_answers, for_orders, for_failures = clients
     counts = SharedCounts(settings.redis_url)
     try:
         async with (

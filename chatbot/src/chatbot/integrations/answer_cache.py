@@ -7,21 +7,21 @@ all answers and the one of its tenant's.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from chatbot.core.answers import Kind
 from chatbot.core.cached import CachedAnswer, Marks
 from chatbot.core.tenancy import TenantId
 from chatbot.errors import CacheUnavailable
+from chatbot.integrations.redis import answering
 
 # A cache that is slower than this is slower than no cache.
 SECONDS = 0.25
@@ -41,11 +41,8 @@ class AnswerCache:
     ) -> list[tuple[CachedAnswer | None, Marks]]:
         """Each answer, if there is one under the marks of now; and those marks, for `keep`. Raises CacheUnavailable."""
         keys = [_key(tenant_id, digest) for digest in digests]
-        try:
-            async with asyncio.timeout(SECONDS):
-                everybody, own, *values = await self._client.mget(_MARK, f"{_MARK}:{tenant_id}", *keys)
-        except (RedisError, OSError) as error:  # TimeoutError is an OSError
-            raise CacheUnavailable(f"Redis does not answer: {error}") from error
+        async with _answering():
+            everybody, own, *values = await self._client.mget(_MARK, f"{_MARK}:{tenant_id}", *keys)
         marks = Marks(everybody=everybody or "", tenant=own or "")
         return [(_read(value, marks) if value else None, marks) for value in values]
 
@@ -66,41 +63,33 @@ class AnswerCache:
                 "tokens": [answer.prompt_tokens, answer.completion_tokens],
             }
         )
-        try:
-            async with asyncio.timeout(SECONDS):
-                await self._client.set(_key(tenant_id, digest), value, ex=lasts)
-        except (RedisError, OSError) as error:
-            raise CacheUnavailable(f"Redis does not answer: {error}") from error
+        async with _answering():
+            await self._client.set(_key(tenant_id, digest), value, ex=lasts)
 
     async def drop(self, tenant_id: TenantId, digest: str) -> None:
         """Forgets one answer. Raises CacheUnavailable."""
-        try:
+        async with _answering():
             await self._client.unlink(_key(tenant_id, digest))
-        except (RedisError, OSError) as error:
-            raise CacheUnavailable(f"Redis does not answer: {error}") from error
 
     async def clear(self, tenant_id: TenantId | None) -> int:
         """Forgets the tenant's answers, or everybody's: how many there were. Raises CacheUnavailable."""
         mark = _MARK if tenant_id is None else f"{_MARK}:{tenant_id}"
         pattern = f"{_PREFIX}:*" if tenant_id is None else f"{_PREFIX}:{tenant_id}:*"
-        found = 0
-        try:
+        async with _answering():
             await self._client.set(mark, secrets.token_hex(8))
-            page: list[str] = []
-            keys = cast(
-                "AsyncIterator[str]",
-                self._client.scan_iter(match=pattern, count=_PAGE),  # pyright: ignore[reportUnknownMemberType]
-            )
-            async for key in keys:
-                page.append(key)
-                if len(page) == _PAGE:
-                    found += await self._client.unlink(*page)
-                    page.clear()
-            if page:
-                found += await self._client.unlink(*page)
-        except (RedisError, OSError) as error:
-            raise CacheUnavailable(f"Redis does not answer: {error}") from error
+        found, cursor = 0, None
+        while cursor != 0:
+            async with _answering():
+                page: Any = self._client.scan(  # pyright: ignore[reportUnknownMemberType]
+                    cursor or 0, match=pattern, count=_PAGE
+                )
+                cursor, keys = await page
+                found += await self._client.unlink(*keys) if keys else 0
         return found
+
+
+def _answering() -> AbstractAsyncContextManager[None]:
+    return answering(SECONDS, otherwise=CacheUnavailable)
 
 
 def _key(tenant_id: TenantId, digest: str) -> str:

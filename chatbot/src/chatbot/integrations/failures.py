@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, cast
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from chatbot.core.defence import (
     ADDRESS_WINDOW_SECONDS,
@@ -21,7 +20,7 @@ from chatbot.core.defence import (
     Tallies,
     Tally,
 )
-from chatbot.errors import QueueUnavailable
+from chatbot.integrations.redis import answering
 
 _PREFIX = "chatbot:defence"
 MOST = 50_000
@@ -68,23 +67,18 @@ class SharedFailures:
 
     async def use(self, nonce: str, seconds: int) -> bool:
         """Whether it was not used before."""
-        try:
+        async with answering():
             return bool(
                 await cast(
                     "Awaitable[Any]", self._client.set(f"{_PREFIX}:used:{nonce}", "1", ex=seconds, nx=True)
                 )
             )
-        except (RedisError, OSError) as error:
-            raise QueueUnavailable(f"Redis does not answer: {error}") from error
 
     async def _all(self, commands: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Any]:
-        try:
-            async with self._client.pipeline(transaction=True) as pipe:
-                for name, arguments in commands:
-                    getattr(pipe, name)(*arguments)
-                return await pipe.execute()
-        except (RedisError, OSError) as error:
-            raise QueueUnavailable(f"Redis does not answer: {error}") from error
+        async with answering(), self._client.pipeline(transaction=True) as pipe:
+            for name, arguments in commands:
+                getattr(pipe, name)(*arguments)
+            return await pipe.execute()
 
 
 class LocalFailures:

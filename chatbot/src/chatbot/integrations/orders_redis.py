@@ -11,11 +11,10 @@ from typing import cast
 import orjson
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from chatbot.core.orders import Orders
-from chatbot.errors import QueueUnavailable
 from chatbot.integrations.orders_text import block_fields, flag_fields, orders_of
+from chatbot.integrations.redis import answering
 
 log = structlog.get_logger()
 
@@ -30,11 +29,9 @@ class SharedOrders:
 
     async def load(self) -> Orders:
         """What is there. Raises QueueUnavailable."""
-        try:
+        async with answering():
             flags = await cast("Awaitable[dict[str, str]]", self._client.hgetall(FLAGS))
             blocks = await cast("Awaitable[dict[str, str]]", self._client.hgetall(BLOCKS))
-        except (RedisError, OSError) as error:
-            raise QueueUnavailable(f"Redis does not answer: {error}") from error
         try:
             return orders_of(map(orjson.loads, flags.values()), map(orjson.loads, blocks.values()))
         except (ValueError, KeyError, TypeError) as error:
@@ -46,18 +43,14 @@ class SharedOrders:
         """Writes these. Raises QueueUnavailable."""
         flags = {name: orjson.dumps(flag_fields(flag)) for name, flag in orders.flags.items()}
         blocks = {str(net): orjson.dumps(block_fields(block)) for net, block in orders.blocks.items()}
-        try:
+        async with answering():
             if flags:
                 await cast("Awaitable[int]", self._client.hset(FLAGS, mapping=flags))
             if blocks:
                 await cast("Awaitable[int]", self._client.hset(BLOCKS, mapping=blocks))
-        except (RedisError, OSError) as error:
-            raise QueueUnavailable(f"Redis does not answer: {error}") from error
 
     async def forget(self, networks: list[str]) -> None:
         """Removes these blocks. Raises QueueUnavailable."""
-        try:
+        async with answering():
             if networks:
                 await cast("Awaitable[int]", self._client.hdel(BLOCKS, *networks))
-        except (RedisError, OSError) as error:
-            raise QueueUnavailable(f"Redis does not answer: {error}") from error

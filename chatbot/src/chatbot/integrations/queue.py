@@ -19,12 +19,10 @@ from bullmq.backends import RedisBackend
 from bullmq.redis_connection import RedisConnection
 from bullmq.types import WorkerOptions
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from chatbot.core.documents import RevisionRef
 from chatbot.core.tenancy import TenantId
-from chatbot.errors import QueueUnavailable
-from chatbot.integrations.redis import connection_arguments
+from chatbot.integrations.redis import answering, connection_arguments
 
 NAME = "chatbot"
 CANARY = "canary"
@@ -32,6 +30,8 @@ INGEST = "ingest"
 STATES = ("waiting", "active", "delayed", "failed")
 # Where a job may stay for long, or for ever.
 WAITING_STATES = ("waiting", "paused", "prioritized", "delayed", "failed", "completed")
+# A list of all jobs of a state may be long.
+_LIST_SECONDS = 10.0
 _CANARY_DONE = "chatbot:canary:sent_at_of_last_done"
 
 Process = Callable[[Job, str], Awaitable[Any]]
@@ -56,22 +56,20 @@ class JobQueue:
     async def send_canary(self, sent_at: float) -> None:
         """Puts a canary in unless one is there: a dead worker makes no pile of them. Raises QueueUnavailable."""
         options: dict[str, Any] = {"jobId": CANARY, "removeOnComplete": True, "removeOnFail": True}
-        try:
+        async with answering():
             await self._queue.add(CANARY, {"sent_at": sent_at}, options)  # pyright: ignore[reportArgumentType]
-        except (RedisError, OSError) as error:
-            raise QueueUnavailable(f"Redis does not answer: {error}") from error
 
     async def forget_tenant(self, tenant_id: TenantId) -> int:
         """Takes the tenant's jobs out, those under way excepted: they find no tenant. How many. Raises QueueUnavailable."""
         removed = 0
-        try:
-            for state in WAITING_STATES:
-                for job in await self._queue.getJobs([state]):
-                    if job is not None and (job.data or {}).get("tenant_id") == str(tenant_id):
+        for state in WAITING_STATES:
+            async with answering(_LIST_SECONDS):
+                jobs = await self._queue.getJobs([state])
+            for job in jobs:
+                if job is not None and (job.data or {}).get("tenant_id") == str(tenant_id):
+                    async with answering():
                         await job.remove()
-                        removed += 1
-        except (RedisError, OSError) as error:
-            raise QueueUnavailable(f"Redis does not answer: {error}") from error
+                    removed += 1
         return removed
 
     async def send_ingest(self, ref: RevisionRef) -> None:
@@ -82,21 +80,17 @@ class JobQueue:
         # Once an attempt: a job of the last one may still be about to end.
         job_id = f"{INGEST}-{ref.document_id}-{ref.revision}-{ref.attempt}"
         options: dict[str, Any] = {"jobId": job_id, "removeOnComplete": True, "removeOnFail": True}
-        try:
+        async with answering():
             await self._queue.add(INGEST, data, options)  # pyright: ignore[reportArgumentType]
-        except (RedisError, OSError) as error:
-            raise QueueUnavailable(f"Redis does not answer: {error}") from error
 
     async def state(self) -> QueueState:
         """What is in the queue. Raises QueueUnavailable."""
-        try:
+        async with answering():
             counts = await self._queue.getJobCounts(*STATES)
             waiting: Any = await _answer(self._client.lindex(self._queue.toKey("wait"), -1))
             oldest = self._queue.toKey(str(waiting))
             stamp: Any = await _answer(self._client.hget(oldest, "timestamp")) if waiting else None
             done = await self._client.get(_CANARY_DONE)
-        except (RedisError, OSError) as error:
-            raise QueueUnavailable(f"Redis does not answer: {error}") from error
         return QueueState(
             depth={state: int(counts.get(state, 0)) for state in STATES},
             oldest_sent_at=float(stamp) / 1000 if stamp else None,
@@ -120,8 +114,9 @@ def ref_of(job: Job) -> RevisionRef:
 
 
 async def finish_canary(client: Redis, job: Job) -> None:
-    """Notes when the finished canary was sent."""
-    await client.set(_CANARY_DONE, float(job.data["sent_at"]))
+    """Notes when the finished canary was sent. Raises QueueUnavailable."""
+    async with answering():
+        await client.set(_CANARY_DONE, float(job.data["sent_at"]))
 
 
 async def new_worker(url: str, process: Process) -> Worker:

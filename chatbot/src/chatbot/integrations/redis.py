@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -10,29 +13,44 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from chatbot.errors import QueueUnavailable
+from chatbot.errors import ChatbotError, QueueUnavailable
 
 SECONDS = 1.0
 CONNECTIONS = 16
 _PROBE = "chatbot:probe"
 
 
-def new_client(url: str, *, timed: bool = True) -> Redis:
-    """A client that answers or fails within about a second: whoever asks has something else to fall back to.
+def new_client(url: str) -> Redis:
+    """A client that connects or fails within about a second. Ask it within `answering`: it has no other limit.
 
-    Not `timed`, it leaves that to whoever asks, once connected: one limit round a whole command costs less than one in each of
-    its parts.
+    The library's own limit of a write is `asyncio.wait_for`, which before Python 3.12 can lose a cancellation
+    (python/cpython#86296): a process that was told to stop did not end. One round the whole costs less besides.
     """
     pool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
         url,
         decode_responses=True,
         max_connections=CONNECTIONS,
         timeout=SECONDS,
-        socket_timeout=SECONDS if timed else None,
+        socket_timeout=None,
         socket_connect_timeout=SECONDS,
         retry=Retry(NoBackoff(), 0),
     )
     return Redis.from_pool(pool)  # closes the pool with the client
+
+
+@asynccontextmanager
+async def answering(
+    seconds: float = SECONDS, *, otherwise: type[ChatbotError] = QueueUnavailable
+) -> AsyncGenerator[None]:
+    """Round what Redis is asked. Raises `otherwise` where it does not answer within so many seconds.
+
+    Whoever asks has something else to fall back to, and a person waits.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except (RedisError, OSError) as error:  # TimeoutError is an OSError
+        raise otherwise(f"Redis does not answer: {str(error) or f'not within {seconds:g} s'}") from error
 
 
 def connection_arguments(url: str) -> dict[str, Any]:
@@ -51,10 +69,8 @@ class RedisProbe:
 
     async def round_trip(self, value: str) -> None:
         """Writes and reads back. Raises QueueUnavailable."""
-        try:
+        async with answering():
             await self._client.set(_PROBE, value, ex=60)
             found = await self._client.get(_PROBE)
-        except (RedisError, OSError) as error:
-            raise QueueUnavailable(f"Redis does not answer: {error}") from error
         if found is None:
             raise QueueUnavailable("Redis does not keep what it is given.")

@@ -46,7 +46,7 @@ async def verify_until_done(outside: Outside) -> None:
 async def every(
     pause: timedelta, name: str, action: Callable[[], Awaitable[object]], *, wake: asyncio.Event | None = None
 ) -> None:
-    """Does the action for ever; waits `pause` in between, less when woken. One that fails is told of once an outage."""
+    """Does the action until cancelled; waits `pause` in between, less when woken. One that fails is told of once an outage."""
     wake = wake or asyncio.Event()
     failing = False
     while True:
@@ -60,6 +60,9 @@ async def every(
             if not failing:  # once an outage, not once a second
                 log.warning("background_failed", loop=name, error=str(error), kind=type(error).__name__)
             failing = True
+        if (task := asyncio.current_task()) and task.cancelling():
+            # `asyncio.wait_for` in a library has lost the cancellation (before Python 3.12: python/cpython#86296).
+            raise asyncio.CancelledError
         with suppress(TimeoutError):
             async with asyncio.timeout(pause.total_seconds()):
                 await wake.wait()
