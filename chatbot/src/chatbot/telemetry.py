@@ -207,8 +207,14 @@ def initialise_series(*, product_routes: Iterable[tuple[str, str]], queue: str) 
     CANARY_AGE.labels(queue=queue).set(float("nan"))
 
 
+_shown_breakers: dict[str, str] = {}
+
+
 def show_breaker(breaker: str, state: str) -> None:
-    """Sets the series of the breaker: 1 for `state`, 0 for the others."""
+    """Sets the series of the breaker: 1 for `state`, 0 for the others. Called at every call, it has something to do at few."""
+    if _shown_breakers.get(breaker) == state:
+        return
+    _shown_breakers[breaker] = state
     for each in BREAKER_STATES:
         BREAKER_STATE.labels(breaker=breaker, state=each).set(each == state)
 
