@@ -55,6 +55,9 @@ SCHEMES = {
         "description": "A member's or a widget session's token; under /api/admin the operators' token.",
     },
 }
+# One of these has to be shown.
+WITH_BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
+WITH_KEY: list[dict[str, list[str]]] = [{"apiKey": []}, *WITH_BEARER]
 
 
 class Described(FastAPI):
@@ -98,13 +101,13 @@ def _describe(path: str, method: str, operation: dict[str, Any]) -> None:
 def _secure(operation: dict[str, Any]) -> bool:
     """Whether a credential has to be shown. One that a tenant's key opens, a bearer token opens too."""
     if "security" in operation:
-        operation["security"] = [{"apiKey": []}, {"bearer": []}]
+        operation["security"] = WITH_KEY
         return True
     parameters: list[dict[str, Any]] = operation.get("parameters", [])
     others = [each for each in parameters if each["name"].lower() != _CREDENTIAL]
     if len(others) == len(parameters):
         return False
-    operation.update(parameters=others, security=[{"bearer": []}])
+    operation.update(parameters=others, security=WITH_BEARER)
     return True
 
 
