@@ -22,7 +22,7 @@ from chatbot.stages.ports import Outside
 from chatbot.stages.sweep import sweep
 from chatbot.store.corpora import NOTHING, corpus_of
 from chatbot.store.documents import begin_revision, due_revisions, take
-from chatbot.store.passages import Search, best_passages
+from chatbot.store.passages import Ids, Search, best_passages
 from chatbot_house import Chatbot, free_port, served, settings_for
 
 
@@ -111,7 +111,8 @@ async def test_both_searches_count_in_the_order_of_the_passages(bot: Chatbot) ->
     tenant, (vector,) = bot.tenants["acme"].tenant_id, await bot.parts.embedder.embed(["refund"])
 
     async def order(worded: Sequence[UUID], limit: int = 40) -> list[UUID]:
-        search = Search(vector=vector, worded=worded, corpus=NOTHING, limit=limit)
+        ids = Ids(f"{{{','.join(map(str, worded))}}}")
+        search = Search(vector=vector, worded=ids, corpus=NOTHING, limit=limit)
         found = await best_passages(bot.parts.database, tenant, search)
         return [passage.passage_id for passage in found]
 

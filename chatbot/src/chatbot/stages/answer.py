@@ -45,7 +45,7 @@ from chatbot.stages.reuse import Found, find_answer, given_before, keep_answer
 from chatbot.stages.spend import charge, reserve, search_paid
 from chatbot.stages.trace import CANCELLED, span, use_ending
 from chatbot.store.conversations import Exchange, source_ids
-from chatbot.store.passages import Search
+from chatbot.store.passages import Ids, Search
 from chatbot.telemetry import ANSWERS, RAG_SECONDS
 
 log = structlog.get_logger()
@@ -148,7 +148,7 @@ async def _found_for(
 async def _looked_up(outside: Outside, caller: Caller, wanted: str) -> tuple[Start, Search]:
     """What the answer starts from and what is searched for: the database is asked for its words while it is embedded."""
 
-    async def in_words() -> tuple[Start, tuple[UUID, ...], Sequence[str]]:
+    async def in_words() -> tuple[Start, Ids, Sequence[str]]:
         start, worded = await start_with_words(outside, caller, wanted)
         return start, worded, outside.embedder.telling(wanted)
 

@@ -18,6 +18,7 @@ from chatbot.stages.withhold import withhold_foreign
 from chatbot.store.answer_settings import Basis, basis_of
 from chatbot.store.conversations import owner_of_conversation, turns_of
 from chatbot.store.corpora import Corpus
+from chatbot.store.passages import Ids
 from chatbot.store.questions import begin_question
 
 
@@ -48,7 +49,7 @@ async def start_of(outside: Outside, caller: Caller) -> Start:
     return _start(outside, await outside.together.run(("basis", tenant_id, day), None, read))
 
 
-async def start_with_words(outside: Outside, caller: Caller, wanted: str) -> tuple[Start, tuple[UUID, ...]]:
+async def start_with_words(outside: Outside, caller: Caller, wanted: str) -> tuple[Start, Ids]:
     """Also the passages with words of what is wanted, best first. Raises StoreUnavailable."""
     day = day_of(outside.clocks.wall())
     begun = await begin_question(outside.database, caller.tenant.tenant_id, wanted, day=day)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
@@ -13,7 +13,7 @@ from chatbot.core.answer_settings import Layer, layer_of
 from chatbot.core.quotas import DEFAULTS, Quota
 from chatbot.core.tenancy import TenantId
 from chatbot.store.corpora import NOTHING, Corpus
-from chatbot.store.db import Asked, Conn, Database
+from chatbot.store.db import Conn, Database
 
 
 async def load_global(conn: Conn, *, lock: bool = False) -> Layer:
@@ -61,18 +61,17 @@ class Basis:
 
 async def basis_of(database: Database, tenant_id: TenantId, *, day: date) -> Basis:
     """What every answer of the tenant depends on, in one way to the database. Raises StoreUnavailable."""
-    (found,) = await database.at_once(tenant_id, finding_basis(tenant_id, day=day))
-    return basis_in(found)
+    ((row,),) = await database.at_once(tenant_id, (BASIS, basis_values(tenant_id, day=day)))
+    return basis_in(row)
 
 
-def finding_basis(tenant_id: TenantId, *, day: date) -> Asked:
-    """The statement of `basis_of`."""
-    return BASIS, {"tenant_id": tenant_id, "day": day, "requests": DEFAULTS[Quota.REQUESTS_PER_DAY]}
+def basis_values(tenant_id: TenantId, *, day: date) -> dict[str, Any]:
+    """What `basis_of` is asked with in the database."""
+    return {"tenant_id": tenant_id, "day": day, "requests": DEFAULTS[Quota.REQUESTS_PER_DAY]}
 
 
-def basis_in(found: Sequence[DictRow]) -> Basis:
-    """What the statement of `basis_of` has found."""
-    (row,) = found
+def basis_in(row: DictRow) -> Basis:
+    """The row that `basis_of` gives in the database."""
     layer, spent = layer_of(row.pop("settings")), row.pop("spent")
     return Basis(layer=layer, spent=spent, corpus=NOTHING if row["revision"] is None else Corpus(**row))
 

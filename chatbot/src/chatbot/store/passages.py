@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
+from typing import Any, NewType
 
 from psycopg.rows import DictRow
 
@@ -20,12 +20,14 @@ from chatbot.store.corpora import Corpus
 from chatbot.store.db import Asked, Database
 from chatbot.store.documents import vector_text
 
-# Candidates that each search hands to the fusion: so many, or as many as are wanted where that is more. The words are looked
-# up before it is known how many that is.
-CANDIDATES = 40
-MOST_CANDIDATES = max(CANDIDATES, LARGEST_TOP_K)
+# Candidates that each search hands to the fusion: never fewer than are wanted.
+CANDIDATES = LARGEST_TOP_K
 # How much of the graph a search of the index visits: recall against time, measured in bench/vector_search.py.
 EF_SEARCH = 120
+
+# Ids of passages as PostgreSQL writes an array of them: they are only handed back to it.
+Ids = NewType("Ids", str)
+NO_IDS = Ids("{}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ class Search:
     """
 
     vector: Vector | None
-    worded: Sequence[UUID] = ()
+    worded: Ids = NO_IDS
     telling: Sequence[str] = ()
     model: str = ""
     corpus: Corpus
@@ -49,7 +51,7 @@ BY_INDEX = """
 SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', %(ef_search)s, true)
 """
 # The tenant is that of the transaction.
-WORDS = "SELECT id FROM passages_with_words(%(question)s, %(limit)s)"
+WORDS = "SELECT ARRAY(SELECT id FROM passages_with_words(%(question)s, %(candidates)s))::text AS worded"
 BEST = """
 SELECT tenant_id, id, document_id, title, heading, text, page, similarity, shares_words, shares_telling
   FROM best_passages(%(tenant_id)s, %(vector)s::halfvec, %(worded)s::uuid[], %(shelf)s, %(candidates)s, %(limit)s,
@@ -57,15 +59,15 @@ SELECT tenant_id, id, document_id, title, heading, text, page, similarity, share
 """
 
 
-def with_words(question: str) -> Asked:
-    """The statement that gives the `id` of each passage with words of the question, best first: MOST_CANDIDATES at most."""
-    return WORDS, {"question": question, "limit": MOST_CANDIDATES}
+async def passages_with_words(database: Database, tenant_id: TenantId, question: str) -> Ids:
+    """The passages with words of the question, best first: CANDIDATES at most. Raises StoreUnavailable."""
+    ((row,),) = await database.at_once(tenant_id, (WORDS, words_values(question)))
+    return Ids(row["worded"])
 
 
-async def passages_with_words(database: Database, tenant_id: TenantId, question: str) -> list[UUID]:
-    """The passages with words of the question, best first: MOST_CANDIDATES at most. Raises StoreUnavailable."""
-    (found,) = await database.at_once(tenant_id, with_words(question))
-    return [row["id"] for row in found]
+def words_values(question: str) -> dict[str, Any]:
+    """What `passages_with_words` is asked with in the database."""
+    return {"question": question, "candidates": CANDIDATES}
 
 
 async def best_passages(database: Database, tenant_id: TenantId, search: Search) -> list[Passage]:
@@ -76,25 +78,20 @@ async def best_passages(database: Database, tenant_id: TenantId, search: Search)
 
 def searching(tenant_id: TenantId, search: Search) -> list[Asked]:
     """The statements of `best_passages`; the last gives the rows."""
-    corpus, candidates = search.corpus, max(CANDIDATES, search.limit)
+    corpus = search.corpus
     values = {
         "tenant_id": tenant_id,
         "vector": vector_text(search.vector) if search.vector else None,
-        "worded": _uuids_text(search.worded[:candidates]),
+        "worded": search.worded,
         "shelf": corpus.shelf if corpus.shelved else None,
-        "candidates": candidates,
+        "candidates": CANDIDATES,
         "limit": search.limit,
         "model": search.model,
         # Quoted, so that the parts of a code such as RT-2201 are found beside each other only.
         "telling": " or ".join(f'"{word}"' for word in search.telling),
-        "ef_search": str(max(EF_SEARCH, candidates)),
+        "ef_search": str(EF_SEARCH),
     }
     return [(BY_INDEX, values), (BEST, values)] if corpus.shelved else [(BEST, values)]
-
-
-def _uuids_text(ids: Sequence[UUID]) -> str:
-    """As PostgreSQL reads an array of them; written so, forty cost a third of the time."""
-    return "{" + ",".join([f"{each.int:032x}" for each in ids]) + "}"
 
 
 def passage_of(row: DictRow) -> Passage:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from uuid import UUID
 
 from chatbot.core.passages import Passage
 from chatbot.core.quotas import Reservation
 from chatbot.core.tenancy import TenantId
-from chatbot.store.answer_settings import Basis, basis_in, finding_basis
+from chatbot.store.answer_settings import Basis, basis_in, basis_values
 from chatbot.store.db import Database
-from chatbot.store.passages import Search, passage_of, searching, with_words
+from chatbot.store.passages import Ids, Search, passage_of, searching, words_values
 from chatbot.store.usage import reserving
+
+BEGIN = """
+SELECT settings, spent, revision, passages, shelf, shelved,
+       ARRAY(SELECT id FROM passages_with_words(%(question)s, %(candidates)s))::text AS worded
+  FROM basis_of(%(tenant_id)s, %(day)s, %(requests)s)
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,13 +25,14 @@ class Begun:
     """What every answer of the tenant depends on, and the passages with words of what is wanted, best first."""
 
     basis: Basis
-    worded: tuple[UUID, ...]
+    worded: Ids
 
 
 async def begin_question(database: Database, tenant_id: TenantId, wanted: str, *, day: date) -> Begun:
     """What can be known before it is known what the question means. Raises StoreUnavailable."""
-    based, worded = await database.at_once(tenant_id, finding_basis(tenant_id, day=day), with_words(wanted))
-    return Begun(basis=basis_in(based), worded=tuple(row["id"] for row in worded))
+    values = {**basis_values(tenant_id, day=day), **words_values(wanted)}
+    ((row,),) = await database.at_once(tenant_id, (BEGIN, values))
+    return Begun(worded=Ids(row.pop("worded")), basis=basis_in(row))
 
 
 async def search_and_reserve(
