@@ -16,6 +16,8 @@ class Places:
     def __init__(self, *, places: int, waiting: int, longest: float) -> None:
         self._admission: Admission[asyncio.Future[None]] = Admission(places=places, waiting=waiting)
         self._longest = longest
+        self._answering = ANSWER_PLACES.labels(state="answering")
+        self._waiting = ANSWER_PLACES.labels(state="waiting")
         ANSWER_PLACES.labels(state="max").set(places)
 
     def has_room(self, tenant: str) -> bool:
@@ -61,5 +63,5 @@ class Places:
         self._show()
 
     def _show(self) -> None:
-        ANSWER_PLACES.labels(state="answering").set(self._admission.answering)
-        ANSWER_PLACES.labels(state="waiting").set(self._admission.waiting)
+        self._answering.set(self._admission.answering)
+        self._waiting.set(self._admission.waiting)

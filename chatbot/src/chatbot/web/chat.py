@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
@@ -102,7 +101,7 @@ def _event(part: Part) -> tuple[str, dict[str, Any]]:
                 "kind": part.kind,
                 "provider": part.provider,
                 "model": part.model,
-                "usage": asdict(part.usage),
+                "usage": part.usage,
                 "cached": part.cached,
                 "conversation_id": str(part.conversation_id) if part.conversation_id else None,
             }
