@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import guards
 from chatbot.core.origins import check_origin
 from chatbot.errors import BadRequest
+from chatbot.stages import authenticate
 from chatbot.stages.embed import may_embed
 from chatbot_house import Chatbot
 from reception import PAGE, ask_as, bearer, call, signed_in, widget_key, widget_session
@@ -67,6 +69,27 @@ async def test_a_known_key_is_not_looked_up_again_within_a_second(
     assert (await call(chatbot, "GET", "/api/me", X_Api_Key=chatbot.keys["acme"]))[0] == 200
     chatbot.clock.fast_forward(1)
     assert (await call(chatbot, "GET", "/api/me", X_Api_Key=chatbot.keys["acme"]))[0] == 401
+
+
+async def test_those_who_use_a_key_at_once_have_it_looked_up_together(
+    chatbot: Chatbot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When its second is over, sixty at once are not sixty ways to the database; nor sixty notes of when it was used."""
+    done: list[str] = []
+    for name in ("owner_of_key", "note_use"):
+        real: Callable[..., Awaitable[Any]] = getattr(authenticate, name)
+
+        async def counted(*given: Any, real: Any = real, name: str = name, **named: Any) -> Any:
+            done.append(name)
+            return await real(*given, **named)
+
+        monkeypatch.setattr(authenticate, name, counted)
+    chatbot.clock.fast_forward(61)
+    key = chatbot.keys["acme"]
+    found = await asyncio.gather(*(call(chatbot, "GET", "/api/me", X_Api_Key=key) for _ in range(60)))
+    assert {status for status, _ in found} == {200}
+    assert 1 <= done.count("owner_of_key") <= 10
+    assert 1 <= done.count("note_use") <= 10
 
 
 async def test_a_page_whose_origin_is_listed_gets_a_session_and_asks(chatbot: Chatbot) -> None:

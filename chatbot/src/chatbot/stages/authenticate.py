@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -22,7 +23,7 @@ from chatbot.errors import Forbidden, StoreUnavailable, TenantSuspended, Unauthe
 from chatbot.stages.offend import count_failure
 from chatbot.stages.ports import Outside
 from chatbot.store import audit
-from chatbot.store.api_keys import note_use, owner_of_key
+from chatbot.store.api_keys import KeyOwner, note_use, owner_of_key
 from chatbot.store.member_sessions import find_session
 from chatbot.store.tenants import state_of_tenant, tenant_of_name
 from chatbot.store.widget_keys import widget_key_holds
@@ -105,7 +106,7 @@ async def _prove(
 
 
 async def _by_key(outside: Outside, text: str, *, ip: str | None) -> tuple[Caller, float]:
-    owner = await owner_of_key(outside.database, text) if len(text) <= _LONGEST_KEY else None
+    owner = await _owner(outside, text) if len(text) <= _LONGEST_KEY else None
     now = datetime.fromtimestamp(outside.clocks.wall(), UTC)
     left = LASTS if owner is None or owner.expires_at is None else (owner.expires_at - now).total_seconds()
     if owner is None or owner.revoked_at is not None or left <= 0:
@@ -114,9 +115,28 @@ async def _by_key(outside: Outside, text: str, *, ip: str | None) -> tuple[Calle
         raise Unauthenticated("The API key opens nothing: it is unknown, was revoked, or has expired.")
     check_open(owner.tenant, owner.suspended_reason)
     if owner.last_used_at is None or now - owner.last_used_at >= NOTE_USE_EVERY:
-        async with outside.database.tenant(owner.tenant.tenant_id) as conn:
-            await note_use(conn, owner.tenant.tenant_id, owner.key_id, at=now)
+        await _note_use(outside, owner, at=now)
     return Caller(tenant=owner.tenant, actor=f"key {owner.prefix}", kind=CallerKind.API_KEY), left
+
+
+async def _owner(outside: Outside, text: str) -> KeyOwner | None:
+    """Those who ask with the key at once ask together: when its second is over, that is everybody who uses it."""
+
+    async def look_up(asked: Sequence[None]) -> Sequence[KeyOwner | None]:
+        return [await owner_of_key(outside.database, text)] * len(asked)
+
+    return await outside.together.run(("key", text), None, look_up)
+
+
+async def _note_use(outside: Outside, owner: KeyOwner, *, at: datetime) -> None:
+    """Once for all who use the key at once: each would wait for the others' change of the row to be on the disk."""
+
+    async def note(asked: Sequence[None]) -> Sequence[None]:
+        async with outside.database.tenant(owner.tenant.tenant_id) as conn:
+            await note_use(conn, owner.tenant.tenant_id, owner.key_id, at=at)
+        return asked
+
+    await outside.together.run(("key used", owner.key_id), None, note)
 
 
 async def _by_session(outside: Outside, grant: Grant, *, ip: str | None) -> Caller:
