@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+
 import psycopg
 
 from chatbot.store.db import Database
@@ -35,3 +38,11 @@ async def test_the_connection_that_was_used_last_is_used_next(app_url: str) -> N
             async with db.system() as conn:
                 used.add(conn.info.backend_pid)
     assert len(used) == 1
+
+
+async def test_an_idle_connection_says_every_minute_that_it_is_there(app_url: str) -> None:
+    """A firewall between forgets what is silent, and the next question would wait for an answer that never comes."""
+    async with Database(app_url, size=1, application="test", checked=False) as db, db.system() as conn:
+        with socket.socket(fileno=os.dup(conn.fileno())) as wire:
+            assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60

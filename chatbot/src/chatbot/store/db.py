@@ -30,6 +30,12 @@ Asked = tuple[LiteralString, Mapping[str, Any]]
 # A person waits at the other end: better a clear refusal than a long silence.
 WAIT_SECONDS = 3.0
 CONNECT_SECONDS = 3
+# Some connections are idle for long: what lies between must not forget them, and a dead one is found out before it is needed.
+KEEP_ALIVE = {
+    "keepalives_idle": 60,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}  # seconds, seconds, times
 # So many may wait for a connection; the next is refused at once.
 WAITING_LIMIT = 200
 
@@ -89,6 +95,7 @@ class Database:
                 "row_factory": dict_row,
                 "application_name": application,
                 "connect_timeout": CONNECT_SECONDS,
+                **KEEP_ALIVE,
                 # Behind a transaction pooler a prepared statement belongs to somebody else.
                 "prepare_threshold": None,
                 # A transaction is begun by `_begun`, in one way to the database and back.
