@@ -26,16 +26,20 @@ def new_client(url: str) -> Redis:
     The library's own limit of a write is `asyncio.wait_for`, which before Python 3.12 can lose a cancellation
     (python/cpython#86296): a process that was told to stop did not end. One round the whole costs less besides.
     """
-    pool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
+    return Redis.from_pool(new_pool(url))  # closes the pool with the client
+
+
+def new_pool(url: str, *, seconds: float = SECONDS, connections: int = CONNECTIONS) -> BlockingConnectionPool:
+    """The connections of a client, for a library that makes its own. As for `new_client`."""
+    return BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
         url,
         decode_responses=True,
-        max_connections=CONNECTIONS,
-        timeout=SECONDS,
+        max_connections=connections,
+        timeout=seconds,
         socket_timeout=None,
-        socket_connect_timeout=SECONDS,
+        socket_connect_timeout=seconds,
         retry=Retry(NoBackoff(), 0),
     )
-    return Redis.from_pool(pool)  # closes the pool with the client
 
 
 @asynccontextmanager
