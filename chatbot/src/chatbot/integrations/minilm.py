@@ -204,9 +204,8 @@ def telling(question: str) -> list[str]:
 
 @lru_cache(maxsize=10_000)
 def _is_rare(word: str) -> bool:
-    if (
-        word.isascii() and word.isalnum()
-    ):  # it is in the vocabulary as it stands, or not whole: no need to take it apart
+    if word.isascii() and word.isalnum():
+        # It is in the vocabulary as it stands, or not whole: no need to take it apart.
         number = _tokenizer().token_to_id(word)
         return number is None or number >= _FIRST_WORD + _FREQUENT
     ids = _tokenizer().encode(word, add_special_tokens=False).ids
