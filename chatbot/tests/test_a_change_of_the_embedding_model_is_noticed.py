@@ -21,7 +21,6 @@ from chatbot.stages.reembed import reembed
 from chatbot.stages.repeat import verify
 from chatbot.stages.retrieve import retrieve
 from chatbot.stages.upload import upload
-from chatbot.store.corpora import NOTHING
 from chatbot.store.documents import document_of
 from chatbot_house import Chatbot, add_document, free_port, text_of
 
@@ -87,9 +86,7 @@ async def test_a_running_server_says_it_in_its_health(chatbot: Chatbot) -> None:
     # Nor does it take nearness for evidence; what shares words is found as before.
     _, events, _ = await chatbot.ask(QUESTION)
     assert "30 days" in text_of(events)
-    found = await retrieve(
-        chatbot.parts, _caller(chatbot), "How to get one's money back?", corpus=NOTHING, limit=6
-    )
+    found = await retrieve(chatbot.parts, _caller(chatbot), "How to get one's money back?", limit=6)
     assert found == ()
 
 
@@ -124,9 +121,7 @@ async def test_embedding_again_goes_on_where_it_stopped(
     assert await reembed(with_other(chatbot)) == 1
     assert models_of() == {OTHER}
     await verify(with_other(chatbot))
-    found = await retrieve(
-        with_other(chatbot), _caller(chatbot), "How to get one's money back?", corpus=NOTHING, limit=6
-    )
+    found = await retrieve(with_other(chatbot), _caller(chatbot), "How to get one's money back?", limit=6)
     assert [passage.heading for passage in found] == ["Refunds"]
 
 

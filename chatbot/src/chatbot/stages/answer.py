@@ -33,19 +33,18 @@ from chatbot.core.limits import Route
 from chatbot.core.passages import Passage
 from chatbot.core.quotas import Reservation
 from chatbot.errors import StoreUnavailable
-from chatbot.stages.beside import beside, side_by_side
+from chatbot.stages.beside import beside
 from chatbot.stages.generate import Ask, Ending, Spent, generate
 from chatbot.stages.limit import limit_everywhere, whom
 from chatbot.stages.ports import Outside
-from chatbot.stages.recollect import Start, recollect, start_with_words
+from chatbot.stages.recollect import Start, recollect
 from chatbot.stages.remember import remember
 from chatbot.stages.rerank import rerank
-from chatbot.stages.retrieve import evidence_in, vector_of
+from chatbot.stages.retrieve import evidence_in, look_up
 from chatbot.stages.reuse import Found, find_answer, given_before, keep_answer
 from chatbot.stages.spend import charge, reserve, search_paid
 from chatbot.stages.trace import CANCELLED, span, use_ending
 from chatbot.store.conversations import Exchange, source_ids
-from chatbot.store.passages import Ids, Search
 from chatbot.telemetry import ANSWERS, RAG_SECONDS
 
 log = structlog.get_logger()
@@ -131,7 +130,7 @@ async def _found_for(
 ) -> tuple[Start, tuple[Passage, ...], Reservation]:
     """What the answer starts from, its passages, and the tokens set aside for it."""
     with span(outside, "retrieve", whole) as traced:
-        start, search = await _looked_up(outside, caller, searched_for(text, turns))
+        start, search = await look_up(outside, caller, searched_for(text, turns))
         traced.set_attribute("chatbot.top_k", search.limit)
         await let_in
         found, reservation = await search_paid(outside, caller, search, tokens=_most(start, text, turns))
@@ -143,25 +142,6 @@ async def _found_for(
             with span(outside, "rerank", whole, **{"chatbot.passages": len(passages)}):
                 passages = await rerank(outside, text, passages)
     return start, passages, reservation
-
-
-async def _looked_up(outside: Outside, caller: Caller, wanted: str) -> tuple[Start, Search]:
-    """What the answer starts from and what is searched for: the database is asked for its words while it is embedded."""
-
-    async def in_words() -> tuple[Start, Ids, Sequence[str]]:
-        start, worded = await start_with_words(outside, caller, wanted)
-        return start, worded, outside.embedder.telling(wanted)
-
-    (start, worded, telling), vector = await side_by_side(in_words(), vector_of(outside, wanted))
-    search = Search(
-        vector=vector,
-        worded=worded,
-        telling=telling,
-        model=outside.embedder.name,
-        corpus=start.corpus,
-        limit=start.settings.similarity_top_k,
-    )
-    return start, search
 
 
 @asynccontextmanager

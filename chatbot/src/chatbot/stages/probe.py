@@ -26,7 +26,6 @@ from chatbot.core.violation import Source, Violation, moment
 from chatbot.errors import CacheUnavailable, NotFound, StoreUnavailable, TenantIsolationViolation
 from chatbot.stages.ingest import ingest
 from chatbot.stages.ports import Outside
-from chatbot.stages.recollect import start_of
 from chatbot.stages.retrieve import retrieve
 from chatbot.stages.upload import upload
 from chatbot.stages.withhold import raise_alarm
@@ -115,9 +114,7 @@ async def _secret(outside: Outside) -> str | None:
 
 
 async def _found(outside: Outside, tenant: Tenant, question: str) -> tuple[Passage, ...]:
-    caller = _caller(tenant)
-    start = await start_of(outside, caller)
-    return await retrieve(outside, caller, question, corpus=start.corpus, limit=_LIMIT)
+    return await retrieve(outside, _caller(tenant), question, limit=_LIMIT)
 
 
 async def _planted(outside: Outside) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -15,9 +16,9 @@ from chatbot.core.violation import Source
 from chatbot.errors import ChatbotError
 from chatbot.stages.beside import side_by_side
 from chatbot.stages.ports import Outside
+from chatbot.stages.recollect import Start, start_with_words
 from chatbot.stages.withhold import withhold_foreign
-from chatbot.store.corpora import Corpus
-from chatbot.store.passages import Search, best_passages, passages_with_words
+from chatbot.store.passages import Ids, Search, best_passages
 from chatbot.telemetry import EMBED_SECONDS, SEARCH_SECONDS
 
 log = structlog.get_logger()
@@ -26,28 +27,37 @@ log = structlog.get_logger()
 PATIENCE = timedelta(seconds=3)
 
 
-async def retrieve(
-    outside: Outside, caller: Caller, question: str, *, corpus: Corpus, limit: int
-) -> tuple[Passage, ...]:
-    """The passages that are evidence, best first. No connection is held while the question is embedded.
+async def retrieve(outside: Outside, caller: Caller, question: str, *, limit: int) -> tuple[Passage, ...]:
+    """The passages that are evidence, best first, as they are found for an answer; nothing is counted.
 
     Raises TenantIsolationViolation, StoreUnavailable.
     """
-    vector, worded = await side_by_side(
-        vector_of(outside, question),
-        passages_with_words(outside.database, caller.tenant.tenant_id, question),
-    )
+    _, search = await look_up(outside, caller, question)
+    with SEARCH_SECONDS.time():
+        found = await best_passages(outside.database, caller.tenant.tenant_id, replace(search, limit=limit))
+    return await evidence_in(outside, caller, found)
+
+
+async def look_up(outside: Outside, caller: Caller, wanted: str) -> tuple[Start, Search]:
+    """What an answer starts from and what is searched for: the database is asked for its words while it is embedded.
+
+    No connection is held for the embedding. Raises StoreUnavailable.
+    """
+
+    async def in_words() -> tuple[Start, Ids, Sequence[str]]:
+        start, worded = await start_with_words(outside, caller, wanted)
+        return start, worded, outside.embedder.telling(wanted)
+
+    (start, worded, telling), vector = await side_by_side(in_words(), vector_of(outside, wanted))
     search = Search(
         vector=vector,
         worded=worded,
-        telling=outside.embedder.telling(question),
+        telling=telling,
         model=outside.embedder.name,
-        corpus=corpus,
-        limit=limit,
+        corpus=start.corpus,
+        limit=start.settings.similarity_top_k,
     )
-    with SEARCH_SECONDS.time():
-        found = await best_passages(outside.database, caller.tenant.tenant_id, search)
-    return await evidence_in(outside, caller, found)
+    return start, search
 
 
 async def evidence_in(outside: Outside, caller: Caller, passages: Sequence[Passage]) -> tuple[Passage, ...]:
