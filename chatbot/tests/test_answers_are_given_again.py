@@ -185,6 +185,16 @@ async def test_without_redis_questions_are_answered_and_do_not_wait(
         assert chatbot.parts.cache_breaker.admit(chatbot.parts.clocks.monotonic()) is None
 
 
+async def test_where_nothing_is_kept_nothing_is_missed(app_url: str, valkey_url: str) -> None:
+    """With the cache off its metrics stand still: a share of hits of 0 would be read as a fault."""
+    async with served(settings_for(app_url, valkey_url, cache_seconds=0)) as chatbot:
+        misses = await chatbot.metric("rag_cache_misses_total")
+        for _ in range(2):
+            _, events, _ = await chatbot.ask(QUESTION)
+            assert events[-1][1]["cached"] is False
+        assert await chatbot.metric("rag_cache_misses_total") == misses
+
+
 async def test_a_hundred_at_once_are_each_kept_in_a_conversation_of_their_own(chatbot: Chatbot) -> None:
     """Kept together, a hundred cached answers have a hundred conversations, and all are counted in the tenant's day."""
     await chatbot.ask(QUESTION)

@@ -62,7 +62,8 @@ async def given_before(outside: Outside, caller: Caller, found: Found) -> tuple[
         if found.answer.stamp == start.stamp:
             CACHE_HITS.inc()
             return start, found.answer
-    CACHE_MISSES.inc()
+    if outside.cache_lasts:
+        CACHE_MISSES.inc()
     return None
 
 

@@ -31,11 +31,8 @@ Asked = tuple[LiteralString, Mapping[str, Any]]
 WAIT_SECONDS = 3.0
 CONNECT_SECONDS = 3
 # Some connections are idle for long: what lies between must not forget them, and a dead one is found out before it is needed.
-KEEP_ALIVE = {
-    "keepalives_idle": 60,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-}  # seconds, seconds, times
+# Seconds, seconds, times.
+KEEP_ALIVE = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 3}
 # So many may wait for a connection; the next is refused at once.
 WAITING_LIMIT = 200
 
